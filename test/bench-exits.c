@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a VM-exit costs, seen by the guest: RDTSC around loops of instructions
+ * that exit, the loop's own instructions included.  Prints a line of CSV for
+ * each kind of exit: name, ticks of the TSC per round trip.
+ *
+ * Where a TSC tick is an instruction (Bochs), the best of many short batches is
+ * the exact number of instructions of one round trip, as the timer interrupts
+ * of the host then fall into other batches.  On hardware it's a low estimate
+ * of the cycles.
+ *
+ * Built against the library of the KVM selftests, with which a guest needs no
+ * operating system, i.e. may execute HLT and WRMSR.  KVM need not be patched.
+ */
+#include <stdio.h>
+
+#include "apic.h"
+#include "kvm_util.h"
+#include "processor.h"
+
+#define BATCHES		200
+#define ITERATIONS	16
+
+#define IRQ_VECTOR	0x40
+#define PIC_IMR		0x21
+#define APIC_SELF_IPI	0x3f0
+
+static void do_cpuid(void)
+{
+	u32 eax = 0, ebx, ecx = 0, edx;
+
+	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+}
+
+static void do_pio(void)
+{
+	u8 val;
+
+	asm volatile("inb %1, %0" : "=a"(val) : "i"(PIC_IMR));
+}
+
+/* A write that KVM ignores, in the common handler of WRMSR. */
+static void do_wrmsr(void)
+{
+	wrmsr(MSR_IA32_UCODE_REV, 0);
+}
+
+/* A fastpath: handled with interrupts off, may re-enter the guest. */
+static void do_wrmsr_fastpath(void)
+{
+	wrmsr(MSR_IA32_TSC_DEADLINE, 0);
+}
+
+/* The interrupt is pending when HLT exits, so the vCPU does not sleep. */
+static void do_hlt(void)
+{
+	x2apic_write_reg(APIC_SELF_IPI, IRQ_VECTOR);
+	asm volatile("sti; hlt; cli");
+}
+
+static void guest_irq_handler(struct ex_regs *regs)
+{
+	x2apic_write_reg(APIC_EOI, 0);
+}
+
+static const struct {
+	const char *name;
+	void (*exit)(void);
+} rows[] = {
+	{ "CPUID", do_cpuid },
+	{ "port I/O (IN from the PIC)", do_pio },
+	{ "MSR write", do_wrmsr },
+	{ "MSR write (TSC deadline)", do_wrmsr_fastpath },
+	{ "HLT with self-IPI and EOI", do_hlt },
+};
+
+static u64 best[ARRAY_SIZE(rows)];
+
+static void guest_main(void)
+{
+	u64 ticks;
+	int row, batch, i;
+
+	x2apic_enable();
+	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE);
+
+	for (row = 0; row < ARRAY_SIZE(rows); row++) {
+		best[row] = ~0ull;
+		for (batch = 0; batch < BATCHES; batch++) {
+			ticks = rdtsc();
+			for (i = 0; i < ITERATIONS; i++)
+				rows[row].exit();
+			ticks = rdtsc() - ticks;
+			if (ticks < best[row])
+				best[row] = ticks;
+		}
+	}
+	GUEST_DONE();
+}
+
+int main(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	struct ucall uc;
+	int row;
+
+	vm = vm_create_with_one_vcpu(&vcpu, guest_main);
+	vcpu_set_cpuid_feature(vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
+	vm_install_exception_handler(vm, IRQ_VECTOR, guest_irq_handler);
+
+	vcpu_run(vcpu);
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_DONE:
+		break;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+	default:
+		TEST_FAIL("The guest ended with ucall %lu", uc.cmd);
+	}
+
+	sync_global_from_guest(vm, best);
+	for (row = 0; row < ARRAY_SIZE(rows); row++)
+		printf("%s,%llu\n", rows[row].name,
+		       (unsigned long long)best[row] / ITERATIONS);
+
+	kvm_vm_free(vm);
+	return 0;
+}

@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# In L1: what the leaves, debugfs and an independent count say about one L2, for test/run-tests.sh to
+# compare; and the module's parameters, switched while L2 runs, with the verdicts in /out/verdicts.
+set -eu
+
+# shellcheck source=test/l1/lib.sh
+. /lab/lib.sh
+params=/sys/module/kvm/parameters
+event=/sys/kernel/tracing/events/kvm/kvm_exit
+
+# snapshot NAME: every view of the paused L2.
+snapshot()
+{
+	qmp stop
+	cat "$l2_stats/exit_stats" >"/out/$1.stats"
+	cat "$l2_stats/exits" >"/out/$1.exits"
+	cat "$event/hist" >"/out/$1.hist"
+	qmp cont
+}
+
+# expect NAME WHAT TEST_ARGS...: a verdict by test(1).
+expect()
+{
+	local name="$1" what="$2"
+
+	shift 2
+	if [ "$@" ]; then
+		echo "ok $name" >>/out/verdicts
+	else
+		echo "not ok $name: $what ($*)" >>/out/verdicts
+	fi
+}
+
+# counted: prints what exit_stats has counted, then KVM's own count, of the paused L2.
+counted()
+{
+	qmp stop
+	awk '$1 == "total" { printf "%s ", $2 }' "$l2_stats/exit_stats"
+	cat "$l2_stats/exits"
+	qmp cont
+}
+
+logged() { dmesg | grep -c 'kvm: exit_stats: pid' || :; }
+read_cpuid_reason() { l2 'cpuid -1 -r -l 0x4FFFFFFD -s 10' >/dev/null; }
+
+echo 'hist:keys=exit_reason' >$event/trigger
+boot_l2
+snapshot before
+read_leaves
+snapshot after
+echo '!hist:keys=exit_reason' >$event/trigger
+
+progress "switching the parameters"
+echo N >$params/exit_stats_log
+before=$(logged)
+read_cpuid_reason
+expect exit_stats_log-off "lines logged" "$(logged)" -eq "$before"
+echo Y >$params/exit_stats_log
+read_cpuid_reason
+expect exit_stats_log-on "lines logged" "$(logged)" -eq $((before + 1))
+
+signature='cpuid -1 -r -l 0x4FFFFFFB -s 0 | grep -c "ebx=0x454d564b ecx=0x53746978 edx=0x73746174" || :'
+echo N >$params/exit_stats_cpuid
+expect exit_stats_cpuid-off "signatures read" "$(l2 "$signature")" -eq 0
+echo Y >$params/exit_stats_cpuid
+expect exit_stats_cpuid-on "signatures read" "$(l2 "$signature")" -eq 1
+
+echo N >$params/exit_stats
+# shellcheck disable=SC2046	# two numbers
+set -- $(counted)
+read_cpuid_reason
+# shellcheck disable=SC2046
+set -- "$@" $(counted)
+expect exit_stats-off "exits counted" "$3" -eq "$1"
+expect exit_stats-off-guest-runs "KVM's own exits" "$4" -gt "$2"
+echo Y >$params/exit_stats
+read_cpuid_reason
+# shellcheck disable=SC2046
+set -- "$@" $(counted)
+expect exit_stats-on "exits counted" "$5" -gt "$3"
+end_l2

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# For jobs that run in L1: a job starts with ". /lab/lib.sh". What it leaves in /out comes back to the host.
+
+# progress TEXT: a line on L1's console, which the host shows.
+progress() { echo "lab: $*" >/dev/console; }
+
+# fail TEXT: ends the job.
+fail() { progress "failed: $*"; exit 1; }
+
+# load_kvm DIR, unload_kvm: the modules under test.
+load_kvm()
+{
+	insmod "$1/kvm.ko"
+	insmod "$1/kvm-intel.ko"
+}
+unload_kvm() { rmmod kvm_intel kvm; }
+
+# start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel, and in L2 the files of /job.
+start_qemu()
+{
+	local args="$1"
+
+	shift
+	(cd / && find job | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >/tmp/l2-initrd
+	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=off \
+		-accel kvm -cpu host -m 128 -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
+		-kernel /l2/vmlinuz -initrd /tmp/l2-initrd \
+		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti acpi=off pci=off edd=off $(grep -v '^#' /lab/fast-boot),trace_eval_init $args" "$@"
+}
+
+# boot_l2 [KERNEL_ARGS]: starts L2 and waits until it takes commands. Sets l2_pid and l2_stats, the
+# VM's directory in debugfs. L2's console goes to /out/l2-console.log.
+boot_l2()
+{
+	progress "L2 boots"
+	start_qemu "loglevel=5 ${1:-}" -serial file:/out/l2-console.log -qmp pipe:/run/qmp \
+		-chardev pipe,id=agent,path=/run/agent -device isa-serial,chardev=agent,index=1 \
+		>/out/l2-qemu.log 2>&1 </dev/null &
+	l2_pid=$!
+	exec 5<>/run/qmp.in 6<>/run/qmp.out 7<>/run/agent.in 8<>/run/agent.out
+	qmp qmp_capabilities
+	read_answer || fail "L2 did not come up"
+	set -- /sys/kernel/debug/kvm/"$l2_pid"-*
+	# shellcheck disable=SC2034	# for the jobs
+	l2_stats=$1
+	progress "L2 is up"
+}
+
+# qmp COMMAND: stop, cont, ...; returns when QEMU has done it.
+qmp()
+{
+	local line
+
+	echo "{\"execute\": \"$1\"}" >&5
+	# shellcheck disable=SC3045	# busybox has read -t
+	while read -r -t 120 line <&6; do
+		case $line in
+		*'"return"'*)	return ;;
+		*'"error"'*)	fail "QMP $1: $line" ;;
+		esac
+	done
+	fail "QEMU does not answer to $1"
+}
+
+# read_answer: prints the output of what L2 ran, returns its status.
+read_answer()
+{
+	local status size
+
+	# shellcheck disable=SC3045	# busybox has read -t
+	read -r -t 300 status size <&8 || fail "L2 does not answer"
+	head -c "$size" <&8 | gunzip
+	return "$status"
+}
+
+# l2 COMMAND: runs a line of shell in L2, prints its output, returns its exit status.
+l2()
+{
+	echo "$1" >&7
+	read_answer
+}
+
+# end_l2: fetches L2's kernel log into /out/l2-dmesg.txt and ends L2.
+end_l2()
+{
+	l2 dmesg >/out/l2-dmesg.txt
+	echo quit >&7
+	wait "$l2_pid" || :
+}
+
+# read_leaves: runs /job/read-leaves.sh in L2. Leaves what cpuid printed there in /out/leaves.txt, and
+# what L1's kernel logged meanwhile in /out/leaves-log.txt.
+read_leaves()
+{
+	local lines status=0
+
+	progress "reading 80 exit reasons and the totals in L2"
+	lines=$(dmesg | wc -l)
+	l2 'sh /job/read-leaves.sh' >/out/leaves.txt || status=$?
+	[ $status -ne 4 ] || fail "the leaves are not answered: KVM in L1 is not the patched one"
+	[ $status -eq 0 ] || fail "reading the leaves ended with status $status"
+	dmesg | tail -n +$((lines + 1)) >/out/leaves-log.txt
+}

@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Measures what a VM-exit costs with each kind of accounting, in Bochs, where a tick of the TSC is an
+# instruction: Debian's own modules; ours, off and on; Debian's with the tracepoints on. Prints the table,
+# keeps it in build/SERIES/bench/bench.csv. Exit status 1 when a CPUID exit is over the budget.
+# Usage: make bench, which builds what it needs
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+
+budget_on=24 budget_off=3	# instructions on a CPUID exit, design goal
+
+out=$build/bench
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+log "building the benchmark"
+kvm_tests=$ktree/tools/testing/selftests/kvm
+mapfile -t objects < <(find "$build/selftests.obj/lib" -name '*.o')
+# The flags of the selftests' Makefile: the guest runs this code without a C library.
+quiet "$build/bench.log" gcc -Wall -Werror -O2 -std=gnu99 -D_GNU_SOURCE -DCONFIG_64BIT -U_FORTIFY_SOURCE \
+	-fno-builtin-memcmp -fno-builtin-memcpy -fno-builtin-memset -fno-builtin-strnlen \
+	-fno-stack-protector -fno-PIE -fno-strict-aliasing -march=x86-64-v2 \
+	-I"$ktree/tools/include" -I"$ktree/tools/arch/x86/include" -I"$ktree/usr/include" \
+	-I"$kvm_tests/include" -I"$kvm_tests/include/x86_64" -I"$kvm_tests/.." \
+	-static -no-pie -pthread -o "$selftests/bench-exits" "$top/test/bench-exits.c" "${objects[@]}"
+
+mkdir "$work/stock"
+for module in kvm kvm-intel; do
+	xz -dc "$image/lib/modules/$(kver)/kernel/arch/x86/kvm/$module.ko.xz" >"$work/stock/$module.ko"
+done
+tar -C "$work/stock" -cf "$work/stock.tar" .
+tar -C "$modules" -cf "$work/patched.tar" kvm.ko kvm-intel.ko
+
+rm -rf "$out"
+"$top/test/run-l1.sh" -m none -o "$out" "$top/test/jobs/bench.sh" \
+	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" ||
+	die "the benchmark failed in L1: see the lines above and $out"
+
+for kind in unpatched off on tracepoints; do
+	[ -s "$out/bench-$kind.csv" ] || die "no numbers for '$kind': see $out"
+done
+(cd "$out" && {
+	echo exit,unpatched,off,on,tracepoints
+	paste -d, bench-unpatched.csv bench-off.csv bench-on.csv bench-tracepoints.csv | cut -d, -f1,2,4,6,8
+} >bench.csv)
+
+echo "Instructions of a VM-exit and back, seen by the guest:"
+awk -F, -v on=$budget_on -v off=$budget_off '
+	NR == 1 { printf "%-28s %10s %16s %16s %18s\n", $1, $2, $3, $4, $5; next }
+	{ printf "%-28s %10d %9d (%+4d) %9d (%+4d) %10d (%+5d)\n", $1, $2, $3, $3 - $2, $4, $4 - $2, $5, $5 - $2 }
+	$1 == "CPUID" { over = $3 - $2 > off || $4 - $2 > on; seen = 1 }
+	END {
+		printf "budget on a CPUID exit: off +%d, on +%d: %s\n", off, on, seen && !over ? "kept" : "not kept"
+		exit over || !seen
+	}' "$out/bench.csv"

@@ -1,0 +1,171 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Runs the tests on the real kernel in the lab, one line each, and ends with the line
+# "N passed, N failed, N skipped". Exit status 1 if any failed; the logs are in build/SERIES/test.
+# Usage: make test, which builds what it needs
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+
+out=$build/test
+jobs=$top/test/jobs
+passed=0 failed=0 skipped=0
+
+ok() { passed=$((passed + 1)); echo "ok $1"; }
+not_ok() { failed=$((failed + 1)); echo "not ok $1: $2"; }
+skip() { skipped=$((skipped + 1)); echo "skip $1: $2"; }
+
+# verdict NAME COMMAND...: passes when COMMAND does; what it prints says why it does not.
+verdict()
+{
+	local name=$1 why
+
+	shift
+	if why=$("$@" 2>&1); then
+		ok "$name"
+	else
+		not_ok "$name" "$(tail -n 1 <<<"$why")"
+	fi
+}
+
+# run_job NAME FILE...: test/jobs/NAME.sh in L1, its results in $out/NAME.
+run_job()
+{
+	local name=$1
+
+	shift
+	"$top/test/run-l1.sh" -t 400 -o "$out/$name" "$jobs/$name.sh" "$@"
+}
+
+# read_selftest DIR: each line of the selftest's TAP is a test. A selftest that dies between two of them, or
+# has none, is a failed test of its own; exit status 4 of a KVM selftest means that it cannot run here.
+read_selftest()
+{
+	local line status before=$((passed + failed + skipped))
+
+	while read -r line; do
+		if [[ $line =~ ^ok\ [0-9]+\ \#\ SKIP\ (.*)$ ]]; then
+			skip "selftest ${BASH_REMATCH[1]%%:*}" "${BASH_REMATCH[1]#*: }"
+		elif [[ $line =~ ^ok\ [0-9]+\ (.*)$ ]]; then
+			ok "selftest ${BASH_REMATCH[1]}"
+		elif [[ $line =~ ^not\ ok\ [0-9]+\ (.*)$ ]]; then
+			not_ok "selftest ${BASH_REMATCH[1]}" "see $1/selftest.txt"
+		fi
+	done <"$1/selftest.txt"
+	status=$(cat "$1/selftest-status")
+	if [ "$status" = 0 ] && [ $((passed + failed + skipped)) -eq "$before" ]; then
+		status="0 without a test"
+	fi
+	case $status in
+	0)	ok "selftest ends" ;;
+	4)	skip "selftest ends" "it cannot run here: $(tail -n 1 "$1/selftest.txt")" ;;
+	*)	not_ok "selftest ends" "exit status $status: see $1/selftest.txt" ;;
+	esac
+}
+
+# check_sum DIR SNAPSHOT: all slots together are KVM's own count of exits, and the table's total.
+check_sum()
+{
+	awk -v exits="$(cat "$1/$2.exits")" '
+		NR > 1 && $1 != "total" { sum += $3 }
+		$1 == "total" { total = $2 }
+		END {
+			printf "sum of the slots %d, total %d, exits %d\n", sum, total, exits
+			exit !(sum > 0 && sum == total && sum == exits)
+		}' "$1/$2.stats"
+}
+
+# check_hist DIR SNAPSHOT: reason by reason what the tracepoint kvm_exit has seen. The trigger counts the
+# full exit reason, of which the lower half is the basic one; OTHER (failed entries) it does not see.
+check_hist()
+{
+	awk '
+		FNR == NR && match($0, /exit_reason: *[0-9]+ /) {
+			reason = substr($0, RSTART + 12, RLENGTH - 12) % 65536
+			match($0, /hitcount: *[0-9]+/)
+			seen[reason] += substr($0, RSTART + 9, RLENGTH - 9)
+			rows++
+		}
+		FNR == NR || $1 !~ /^[0-9]+$/ { next }
+		{ counted[$1] = $3 }
+		END {
+			if (!rows) {
+				print "the histogram is empty"
+				exit 1
+			}
+			for (r = 0; r < 65536; r++)
+				if (seen[r] + 0 != counted[r] + 0) {
+					printf "reason %d: counted %d, traced %d\n", r, counted[r], seen[r]
+					exit 1
+				}
+		}' "$1/$2.hist" "$1/$2.stats"
+}
+
+# check_brackets DIR: what L2 read with cpuid lies between the snapshots before and after.
+check_brackets()
+{
+	awk '
+		FILENAME ~ /exits.csv$/ {
+			if (FNR > 1) {
+				split($0, f, ",")
+				if (f[3] < before[f[1]] + 0 || f[3] > after[f[1]] + 0) {
+					printf "reason %d: read %d, before %d, after %d\n", f[1], f[3], before[f[1]], after[f[1]]
+					exit bad = 1
+				}
+				rows++
+			}
+			next
+		}
+		$1 !~ /^[0-9]+$/ { next }
+		FILENAME ~ /before.stats$/ { before[$1] = $3; next }
+		{ after[$1] = $3 }
+		END {
+			if (!bad && !rows)
+				print "no reasons were read"
+			exit bad || !rows
+		}' "$1/before.stats" "$1/after.stats" "$1/exits.csv"
+}
+
+# read_verdicts FILE: those of the job in L1.
+read_verdicts()
+{
+	local line
+
+	while read -r line; do
+		case $line in
+		ok\ *)		ok "${line#ok }" ;;
+		*)		not_ok "${line#not ok }" "see $1" ;;
+		esac
+	done <"$1"
+}
+
+rm -rf "$out"
+mkdir -p "$out"
+
+verdict "the splat scan works" "$top/test/check-scan.sh"
+
+if run_job selftest "$selftests/exit_stats_test"; then
+	read_selftest "$out/selftest"
+else
+	not_ok "selftest" "its run in L1 failed: see $out/selftest"
+fi
+verdict "L1's log of the selftest has no splat" "$top/test/scan-splats.sh" "$out/selftest/l1-dmesg.txt"
+
+c=$out/counters
+if run_job counters "$jobs/read-leaves.sh"; then
+	verdict "cpuid in L2 reads what L1 logs" "$top/test/check-leaves.sh" "$c"
+	for when in before after; do
+		verdict "sum of the slots is KVM's exits, $when the reads" check_sum "$c" $when
+		verdict "debugfs agrees with the tracepoint, $when the reads" check_hist "$c" $when
+	done
+	verdict "cpuid in L2 reads between the snapshots" check_brackets "$c"
+	read_verdicts "$c/verdicts"
+else
+	not_ok "L2 boot" "its run in L1 failed: see $c"
+fi
+verdict "L1's log of L2's run has no splat" "$top/test/scan-splats.sh" "$c/l1-dmesg.txt"
+verdict "L2's log has no splat" "$top/test/scan-splats.sh" "$c/l2-dmesg.txt"
+
+[ $failed -eq 0 ] || echo "the logs are in $out"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
