@@ -17,10 +17,10 @@ trap 'rm -rf "$work"' EXIT
 log "building the benchmark"
 kvm_tests=$ktree/tools/testing/selftests/kvm
 mapfile -t objects < <(find "$build/selftests.obj/lib" -name '*.o')
-# The flags of the selftests' Makefile: the guest runs this code without a C library.
+# The flags of the selftests' Makefile: the guest runs this code without a C library, and takes interrupts in it.
 quiet "$build/bench.log" gcc -Wall -Werror -O2 -std=gnu99 -D_GNU_SOURCE -DCONFIG_64BIT -U_FORTIFY_SOURCE \
 	-fno-builtin-memcmp -fno-builtin-memcpy -fno-builtin-memset -fno-builtin-strnlen \
-	-fno-stack-protector -fno-PIE -fno-strict-aliasing -march=x86-64-v2 \
+	-fno-stack-protector -fno-PIE -fno-strict-aliasing -march=x86-64-v2 -mno-red-zone \
 	-I"$ktree/tools/include" -I"$ktree/tools/arch/x86/include" -I"$ktree/usr/include" \
 	-I"$kvm_tests/include" -I"$kvm_tests/include/x86_64" -I"$kvm_tests/.." \
 	-static -no-pie -pthread -o "$selftests/bench-exits" "$top/test/bench-exits.c" "${objects[@]}"
