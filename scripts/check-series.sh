@@ -48,10 +48,10 @@ round_trip()
 }
 
 # FILE_PATH_CHANGES asks whether MAINTAINERS needs an entry for a new file: the new files lie where the entries
-# of KVM and of its selftests already cover them.
+# of KVM and of its selftests already cover them. /usr/bin comes first for the python3 that has Debian's modules.
 checkpatch()
 {
-	(cd "$tree" && perl scripts/checkpatch.pl --strict --terse --no-summary --show-types --ignore FILE_PATH_CHANGES "$1")
+	(cd "$tree" && PATH=/usr/bin:$PATH perl scripts/checkpatch.pl --strict --terse --no-summary --show-types --ignore FILE_PATH_CHANGES "$1")
 }
 
 # Debug information would double the time and hides no warning.

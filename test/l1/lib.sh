@@ -8,11 +8,14 @@ progress() { echo "lab: $*" >/dev/console; }
 # fail TEXT: ends the job.
 fail() { progress "failed: $*"; exit 1; }
 
-# load_kvm DIR, unload_kvm: the modules under test.
+# load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of kvm-intel.
 load_kvm()
 {
-	insmod "$1/kvm.ko"
-	insmod "$1/kvm-intel.ko"
+	local dir="$1"
+
+	shift
+	insmod "$dir/kvm.ko"
+	insmod "$dir/kvm-intel.ko" "$@"
 }
 unload_kvm() { rmmod kvm_intel kvm; }
 
