@@ -33,7 +33,7 @@ tar -C "$work/stock" -cf "$work/stock.tar" .
 tar -C "$modules" -cf "$work/patched.tar" kvm.ko kvm-intel.ko
 
 rm -rf "$out"
-"$top/test/run-l1.sh" -m none -o "$out" "$top/test/jobs/bench.sh" \
+"$top/test/run-l1.sh" -b -m none -o "$out" "$top/test/jobs/bench.sh" \
 	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" ||
 	die "the benchmark failed in L1: see the lines above and $out"
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Boots L1, Debian's stock kernel with the KVM modules of DIR, and runs the shell script JOB in it.
-# Usage: test/run-l1.sh [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}
+# Usage: test/run-l1.sh [-b] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}
+# -b takes Bochs even where VMX is real, for a TSC that counts instructions.
 # -i puts L1's console, with a shell, on the terminal, instead of a job.
 # The FILEs lie in /job of L1 (and of L2). What JOB leaves in /out comes back into OUTDIR, with
 # l1-console.log and l1-dmesg.txt. Exit status: that of JOB; 124 when the time is over; 1 when L1 failed.
@@ -9,7 +10,7 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 
-usage() { die "usage: ${0##*/} [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}"; }
+usage() { die "usage: ${0##*/} [-b] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}"; }
 
 # has_nested: can KVM here give its guests VMX? A /dev/kvm alone does not say so.
 has_nested()
@@ -131,8 +132,10 @@ from=$modules
 limit=600
 out=
 terminal=
-while getopts :m:t:o:i opt; do
+bochs=
+while getopts :bm:t:o:i opt; do
 	case $opt in
+	b) bochs=1 ;;
 	m) from=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	o) out=$OPTARG ;;
@@ -187,7 +190,7 @@ rm -f "$out/l1-status"
 # nopti and test/l1/fast-boot spare the emulator more than half of the boot.
 cmdline="console=ttyS0,115200 loglevel=5 tsc=reliable no_timer_check nowatchdog panic=-1 reboot=t"
 cmdline+=" clearcpuid=ht nokaslr nopti $(grep -v '^#' "$top/test/l1/fast-boot")"
-if has_nested; then
+if [ -z "$bochs" ] && has_nested; then
 	log "L1 boots (QEMU)"
 	start_qemu
 else
