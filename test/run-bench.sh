@@ -27,7 +27,7 @@ quiet "$build/bench.log" gcc -Wall -Werror -O2 -std=gnu99 -D_GNU_SOURCE -DCONFIG
 
 mkdir "$work/stock"
 for module in kvm kvm-intel; do
-	xz -dc "$image/lib/modules/$(kver)/kernel/arch/x86/kvm/$module.ko.xz" >"$work/stock/$module.ko"
+	xz -dcf "$(stock_module "arch/x86/kvm/$module")" >"$work/stock/$module.ko"
 done
 tar -C "$work/stock" -cf "$work/stock.tar" .
 tar -C "$modules" -cf "$work/patched.tar" kvm.ko kvm-intel.ko
