@@ -3,12 +3,13 @@
 # Puts the series of patches/SERIES on the kernel's tree in build/SERIES/linux, each patch a commit on the branch
 # kvm-exit-stats. Strict: no fuzz, the first failure stops it before anything changes. Work in the tree that
 # is not in the patches is never dropped.
-# Usage: apply-series.sh
+# Usage: apply-series.sh [-n]
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 need_packages git
+plan "apply the $(series_patches "$patches" | wc -l) patches of $patches, a commit each, to $ktree"
 one_at_a_time
 demand_whole_branch
 

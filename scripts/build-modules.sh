@@ -1,38 +1,47 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Builds kvm.ko, kvm-intel.ko and kvm-amd.ko of build/SERIES/linux, as it is now, for Debian's stock kernel of the
-# same version: its .config, its Module.symvers, its compiler. They come into build/SERIES/modules.
-# Usage: build-modules.sh
+# same version: its .config, its Module.symvers, its compiler. They come into build/SERIES/modules, with their
+# Module.symvers and a file "origin". For an installed kernel (build-host-modules.sh): the same in build/KVER.
+# Usage: build-modules.sh [-n]
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 kver=$(kver)
-[ -d "$ktree" ] || die "no kernel source yet: run 'make fetch'"
 need_packages bc binutils bison dwarves flex gcc gcc-12 kmod libc6-dev libelf-dev libssl-dev make perl python3 xz-utils
+plan "build KVM's modules for $kver into $modules"
+[ -d "$ktree" ] || die "no kernel source yet: run 'make fetch'"
 one_at_a_time
 
 source_version=$(tree_version "$ktree")
-image_version=$(dpkg-deb -f "$build/debs/linux-image-${kver}_"*.deb Version)
-[ "$source_version" = "${image_version%%-*}" ] ||
-	die "the source is Linux $source_version and Debian's kernel is $image_version: modules need the same version"
+kernel_version=$(kernel_version)
+[ "$source_version" = "$kernel_version" ] ||
+	die "the source is Linux $source_version and $kver is $kernel_version: modules need the same version"
 
 log "preparing the tree for $kver"
 prepare_tree "$ktree"
 
 log "building KVM's modules"
-# Without debug information, which would take a third of the time and be stripped.
-quiet "$build/modules.log" kmake -C "$ktree" M="$ktree/arch/x86/kvm" KCFLAGS=-g0 modules
+# Without debug information, which would take a third of the time and be stripped. With srcversion, by which
+# the loaded modules are known (Debian's have none).
+quiet "$build/modules.log" kmake -C "$ktree" M="$ktree/arch/x86/kvm" KCFLAGS=-g0 CONFIG_MODULE_SRCVERSION_ALL=y modules
 
 new=$build/modules.part
+trap 'rm -rf "$new"' EXIT
 rm -rf "$new"
 mkdir "$new"
 for module in kvm kvm-intel kvm-amd; do
 	strip --strip-debug -o "$new/$module.ko" "$ktree/arch/x86/kvm/$module.ko"
 done
+cp "$ktree/arch/x86/kvm/Module.symvers" "$new/"
+cat >"$new/origin" <<END
+kernel $kver
+source $(base_name)
+series $kseries, $(series_patches "$patches" | wc -l) patches, commit $(kgit rev-parse --short=12 HEAD)
+END
 
-stock=$image/lib/modules/$kver/kernel/arch/x86/kvm/kvm.ko.xz
-[ -f "$stock" ] || stock=${stock%.xz}
+stock=$(stock_module arch/x86/kvm/kvm)
 [ "$(modinfo -F vermagic "$new/kvm.ko")" = "$(modinfo -F vermagic "$stock")" ] ||
 	die "the modules are for '$(modinfo -F vermagic "$new/kvm.ko")', the stock kernel is '$(modinfo -F vermagic "$stock")'"
 rm -rf "$modules"

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Builds KVM selftests of build/SERIES/linux as static programs, for an initramfs, into build/SERIES/selftests.
-# Usage: build-selftest.sh [TEST...]; a TEST is a name in tools/testing/selftests/kvm/x86_64, by default
+# Usage: build-selftest.sh [-n] [TEST...]; a TEST is a name in tools/testing/selftests/kvm/x86_64, by default
 # exit_stats_test.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 [ $# -gt 0 ] || set -- exit_stats_test
+plan "build $* into $selftests"
 [ -d "$ktree" ] || die "no kernel source yet: run 'make fetch'"
 need_packages binutils gcc gcc-12 libc6-dev make rsync
 one_at_a_time

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # Turns the commits base..kvm-exit-stats of build/SERIES/linux into patches/SERIES: a file for each commit, and the
 # series file, whose topic comments stay. Exporting twice changes nothing.
-# Usage: export-series.sh
+# Usage: export-series.sh [-n]
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 need_packages git
+plan "turn the commits base..kvm-exit-stats of $ktree into the patches in $patches"
 one_at_a_time
 demand_whole_branch
 

@@ -1,13 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Gets what the series is built on, as apt offers it now, into build/SERIES: Debian's kernel source as a git
-# work tree (tag "base"), and the stock kernel and headers of the same version, unpacked, never installed.
-# Usage: fetch-kernel.sh; with KSRC=DIR a copy of the tree in DIR is taken instead of Debian's source.
+# work tree (tag "base"), and the stock kernel and headers of the same version, unpacked, never installed. For an
+# installed kernel (build-host-modules.sh) only the source, of exactly that kernel's version, into build/KVER.
+# Usage: fetch-kernel.sh [-n]; with KSRC=DIR a copy of the tree in DIR is taken instead of Debian's source.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
-
-need_gb=5	# what build/SERIES holds when all is fetched and built: 4.4 GB measured, the work tree of check included
 
 # find_kernel PREFERRED: the newest version of the source that has a stock kernel and headers of the same
 # version; one of the upstream version PREFERRED comes first. Prints "VERSION KVER", nothing if there is none.
@@ -43,7 +42,7 @@ update_apt()
 {
 	[ "$(id -u)" -eq 0 ] || die "apt's package lists are missing or old: run 'apt-get update' as root, then again"
 	log "updating apt's package lists"
-	apt-get update -qq || die "apt-get update failed: check the network and /etc/apt/sources.list"
+	apt_get update || die "apt-get update failed: check the network and /etc/apt/sources.list"
 }
 
 # download PACKAGE...: into debs/. apt-get checks what is there and loads only what is missing or broken off.
@@ -108,6 +107,8 @@ make_work_tree()
 	fi
 	git init -q -b kvm-exit-stats "$tree"
 	cd "$tree"
+	# The build makes it, and 6.1 does not ignore it.
+	echo /tools/bpf/resolve_btfids/libsubcmd/ >.git/info/exclude
 	git config user.name "kvm-exit-stats developers"
 	git config user.email developers@kvm-exit-stats.invalid
 	git config gc.auto 0
@@ -125,6 +126,46 @@ make_work_tree()
 	mv "$tree" "$ktree"
 }
 
+# choose_version: sets version and kver, what to get. Fails if apt does not have it.
+choose_version()
+{
+	if [ -n "$host_kver" ]; then
+		kver=$host_kver
+		if [ -n "${KSRC:-}" ]; then
+			version=$ksrc_version
+			return
+		fi
+		version=$(dpkg-query -W -f '${Version}' "linux-headers-$kver" 2>/dev/null) ||
+			die "$kver is not one of Debian's packages: give its source as KSRC=DIR"
+		apt-cache madison "linux-source-$kseries" | awk -v version="$version" '$3 == version { found = 1 } END { exit !found }'
+	elif [ -f "$build/kver" ]; then
+		# Only the source is missing: it must be that of the stock kernel in use.
+		kver=$(kver)
+		version=$(dpkg-deb -f "$build/debs/linux-image-${kver}_"*.deb Version)
+	else
+		read -r version kver < <(find_kernel "$ksrc_version")
+	fi
+}
+
+# no_version: why choose_version failed, and the way out.
+no_version()
+{
+	local offered
+
+	[ -n "$host_kver" ] ||
+		die "apt knows no linux-source-$kseries with a kernel of the same version: add Debian's security archive to its sources"
+	offered=$(apt-cache madison "linux-source-$kseries" | awk '{ print $3 }' | paste -s -d ' ')
+	die "$kver is of version $version, and apt offers linux-source-$kseries as ${offered:-nothing}: boot the kernel of" \
+		"one of these versions, or give the source of this one as KSRC=DIR"
+}
+
+# list_wanted: the packages to download.
+list_wanted()
+{
+	[ -n "$host_kver" ] || printf '%s\n' "linux-image-$kver=$version" "linux-headers-$kver=$version"
+	[ -n "${KSRC:-}" ] || echo "linux-source-$kseries=$version"
+}
+
 one_at_a_time
 need_packages git xz-utils
 
@@ -137,13 +178,21 @@ if [ -n "${KSRC:-}" ]; then
 	"$kseries".*) ;;
 	*) die "KSRC=$KSRC is Linux $ksrc_version, and the series is for $kseries: give a $kseries tree" ;;
 	esac
+	[ -z "$host_kver" ] || [ "$ksrc_version" = "$(kernel_version)" ] ||
+		die "KSRC=$KSRC is Linux $ksrc_version, and $host_kver is $(kernel_version): modules need the same version"
 	if [ -d "$ktree" ] && [ "$(kgit config kvm-exit-stats.source)" != "$KSRC" ]; then
 		die "$ktree is made from another source: 'make export' your work, remove it, then again"
 	fi
 	need_packages rsync make gcc libc6-dev
 fi
 
-if [ -f "$build/kver" ] && [ -d "$ktree" ]; then
+if [ -d "$ktree" ] && [ -n "$host_kver" ]; then
+	choose_version || :
+	[ -n "${KSRC:-}" ] || [ "$(base_name)" = "Linux $(kernel_version), Debian linux-source-$kseries $version" ] ||
+		die "$ktree is $(base_name), and $kver is of version $version: remove $build, then again"
+	exit 0
+fi
+if [ -d "$ktree" ] && [ -f "$build/kver" ]; then
 	read -r offered _ < <(find_kernel "$ksrc_version") || offered=
 	if [ -n "$offered" ] && [ ! -e "$(echo "$build/debs/linux-image-$(kver)_${offered}"_*.deb)" ]; then
 		log "apt now offers $kseries as $offered; $(kver) stays in use (remove $build to fetch again)"
@@ -151,42 +200,40 @@ if [ -f "$build/kver" ] && [ -d "$ktree" ]; then
 	exit 0
 fi
 
-free_gb=$(($(df --output=avail -B1M "$build" | tail -n 1) / 1024))
-[ "$free_gb" -ge $need_gb ] || die "$build needs about $need_gb GB of disk, and $free_gb GB are free"
+# Measured when all is fetched and built: 4.4 GB in build/SERIES, the work tree of check included; 2.5 GB in build/KVER.
+if [ -n "$host_kver" ]; then need_disk 3; else need_disk 5; fi
+
+if ! choose_version; then
+	# The lists may be missing or old. A user who cannot renew them may still have some.
+	if [ -z "$dry" ] && { [ "$(id -u)" -eq 0 ] || [ -z "$(apt-cache madison "linux-source-$kseries")" ]; }; then
+		update_apt
+		choose_version || no_version
+	else
+		no_version
+	fi
+fi
+mapfile -t wanted < <(list_wanted)
+plan ${wanted[0]:+"download ${wanted[*]}"} "unpack the source of Linux ${ksrc_version:-$version} as a git work tree: $ktree"
 
 part=$build/fetch.part
 rm -rf "$part"
 mkdir -p "$part"
 trap 'rm -rf "$part"' EXIT
 
-if [ -f "$build/kver" ]; then
-	# Only the source is missing: it must be that of the stock kernel in use.
-	kver=$(kver)
-	version=$(dpkg-deb -f "$build/debs/linux-image-${kver}_"*.deb Version)
-else
-	read -r version kver < <(find_kernel "$ksrc_version") || version=
-	if [ -z "$version" ]; then
+if [ ${#wanted[@]} -gt 0 ]; then
+	log "downloading Linux $version (up to 260 MB)"
+	if ! download "${wanted[@]}"; then
+		[ ! -f "$build/kver" ] || die "apt cannot download $version any more: remove $build, then again"
+		# The lists may be older than the archive: it keeps only the newest versions.
 		update_apt
-		read -r version kver < <(find_kernel "$ksrc_version") ||
-			die "apt knows no linux-source-$kseries with a kernel of the same version: add Debian's security archive to its sources"
+		choose_version || no_version
+		mapfile -t wanted < <(list_wanted)
+		download "${wanted[@]}" || die "could not download Linux $version: check the network, then run it again"
 	fi
 fi
 
-wanted=("linux-image-$kver=$version" "linux-headers-$kver=$version")
-[ -n "${KSRC:-}" ] || wanted+=("linux-source-$kseries=$version")
-log "downloading Linux $version (260 MB if nothing is there yet)"
-if ! download "${wanted[@]}"; then
-	[ ! -f "$build/kver" ] || die "apt cannot download $version any more: remove $build, then again"
-	# The lists may be older than the archive: it keeps only the newest versions.
-	update_apt
-	read -r version kver < <(find_kernel "$ksrc_version") || die "apt no longer offers a kernel $kseries"
-	wanted=("linux-image-$kver=$version" "linux-headers-$kver=$version")
-	[ -n "${KSRC:-}" ] || wanted+=("linux-source-$kseries=$version")
-	download "${wanted[@]}" || die "could not download Linux $version: check the network, then run it again"
-fi
-
 stock=
-if [ ! -f "$build/kver" ]; then
+if [ -z "$host_kver" ] && [ ! -f "$build/kver" ]; then
 	{
 		unpack_deb "linux-image-$kver" "$image"
 		unpack_deb "linux-headers-$kver" "$headers"

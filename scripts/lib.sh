@@ -5,16 +5,12 @@
 
 set -euo pipefail
 
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-kseries=${KSERIES:-6.12}		# which series of patches/, e.g. 6.12
-
-patches=$top/patches/$kseries		# series and the patch files
-build=$top/build/$kseries		# all that is downloaded or built
-ktree=$build/linux			# the kernel's source, a git work tree: tag "base" + the series
-image=$build/image			# unpacked linux-image package: boot/, lib/modules/
-headers=$build/headers			# unpacked linux-headers package: usr/src/
-modules=$build/modules			# the patched kvm*.ko
-selftests=$build/selftests		# static selftest binaries
+# A first argument -n: only say what would be done.
+dry=
+if [ "${1:-}" = -n ]; then
+	dry=1
+	shift
+fi
 
 # log TEXT: one progress line.
 log() { printf '== %s\n' "$*" >&2; }
@@ -22,8 +18,90 @@ log() { printf '== %s\n' "$*" >&2; }
 # die TEXT: what is wrong and the way out, in one line; exit status 1.
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
+# no_arguments ARG...: for scripts that know only -n.
+no_arguments() { [ $# -eq 0 ] || die "unknown argument '$1': there is only -n, to say what it would do"; }
+
+need_root() { [ -n "$dry" ] || [ "$(id -u)" -eq 0 ] || die "this needs root: run it with sudo (with -n it only says what it would do)"; }
+
+# series_of KVER: which series of patches/ is for that kernel.
+series_of()
+{
+	local series
+
+	[[ $1 =~ ^([0-9]+\.[0-9]+)[-.+][^/]*$ ]] || die "KVER=$1 is not a kernel release: give one as 'uname -r' prints it"
+	series=${BASH_REMATCH[1]}
+	[ -f "$top/patches/$series/series" ] ||
+		die "there is no series for Linux $series, only for $(cd "$top/patches" && echo *): boot such a kernel, or give KVER"
+	echo "$series"
+}
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Scripts that work for an installed kernel set host_kver; all others work for the lab, with the kernel that
+# Debian offers now.
+host_kver=${host_kver:-}
+if [ -n "$host_kver" ]; then
+	kseries=$(series_of "$host_kver")
+	build=$top/build/$host_kver
+else
+	kseries=${KSERIES:-6.12}	# which series of patches/, e.g. 6.12
+	build=$top/build/$kseries	# all that is downloaded or built
+fi
+patches=$top/patches/$kseries		# series and the patch files
+ktree=$build/linux			# the kernel's source, a git work tree: tag "base" + the series
+modules=$build/modules			# the patched kvm*.ko
+# In the lab only:
+image=$build/image			# unpacked linux-image package: boot/, lib/modules/
+headers=$build/headers			# unpacked linux-headers package: usr/src/
+selftests=$build/selftests		# static selftest binaries
+
+# plan LINE...: with -n, say what would be done and end. For when all is checked and nothing is changed yet.
+plan() { [ -z "$dry" ] || { printf 'would %s\n' "$@"; exit 0; }; }
+
 # kver: the kernel release the modules are for, as uname -r prints it.
-kver() { cat "$build/kver" 2>/dev/null || die "no kernel fetched yet: run 'make fetch'"; }
+kver()
+{
+	if [ -n "$host_kver" ]; then
+		echo "$host_kver"
+	else
+		cat "$build/kver" 2>/dev/null || die "no kernel fetched yet: run 'make fetch'"
+	fi
+}
+
+# kbuild: the directory with that kernel's .config and Module.symvers.
+kbuild()
+{
+	if [ -n "$host_kver" ]; then
+		echo "/lib/modules/$host_kver/build"
+	else
+		echo "$headers/usr/src/linux-headers-$(kver)"
+	fi
+}
+
+# stock_module PATH: the file of that kernel's module PATH, for xz -dcf: the series decides whether it is compressed.
+stock_module()
+{
+	local root=$image
+
+	[ -z "$host_kver" ] || root=
+	echo "$root/lib/modules/$(kver)/kernel/$1".ko*
+}
+
+# kernel_version: that kernel's version, which the source must have, e.g. 6.12.117.
+kernel_version()
+{
+	local version
+
+	if [ -n "$host_kver" ]; then
+		# Not with the flags of the make that this runs under, e.g. -n.
+		MAKEFLAGS='' make -s --no-print-directory -C "$(kbuild)" kernelversion
+	else
+		version=$(dpkg-deb -f "$build/debs/linux-image-$(kver)_"*.deb Version)
+		echo "${version%%-*}"
+	fi
+}
+
+# apt_get ARG...: one at a time, as the tests of two series may both want it.
+apt_get() { mkdir -p "$top/build" && flock "$top/build/apt.lock" apt-get -qq -o DPkg::Lock::Timeout=300 "$@"; }
 
 # need_packages PACKAGE...: install the Debian packages that are missing.
 need_packages()
@@ -35,11 +113,21 @@ need_packages()
 			missing+=("$p")
 	done
 	[ ${#missing[@]} -eq 0 ] && return
+	[ -z "$dry" ] || { echo "would install the packages ${missing[*]}"; return; }
 	[ "$(id -u)" -eq 0 ] || die "packages are missing: run 'apt-get install ${missing[*]}' as root, then again"
 	log "installing ${missing[*]}"
-	apt-get update -qq || die "apt-get update failed: check the network and /etc/apt/sources.list"
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-		"${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
+	apt_get update || die "apt-get update failed: check the network and /etc/apt/sources.list"
+	DEBIAN_FRONTEND=noninteractive apt_get install -y --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
+}
+
+# need_disk GB: stop unless that much is free where build/ is.
+need_disk()
+{
+	local disk=$top/build free
+
+	[ -d "$disk" ] || disk=$top
+	free=$(($(df --output=avail -B1M "$disk" | tail -n 1) / 1024))
+	[ "$free" -ge "$1" ] || die "$build needs about $1 GB of disk, and $free GB are free"
 }
 
 # quiet LOG COMMAND...: run it with its output in LOG; when it fails, show LOG's end and stop.
@@ -57,6 +145,7 @@ quiet()
 # call no other one that takes it.
 one_at_a_time()
 {
+	[ -z "$dry" ] || return 0
 	mkdir -p "$build"
 	exec 9>"$build/lock"
 	flock -n 9 || { log "waiting for another script that works in $build"; flock 9; }
@@ -72,7 +161,7 @@ kmake()
 {
 	local cc
 
-	cc=$(sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ "]*\).*/\1/p' "$headers/usr/src/linux-headers-$(kver)/.config")
+	cc=$(sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ "]*\).*/\1/p' "$(kbuild)/.config")
 	make -j"$(nproc)" ARCH=x86 CC="$cc" KERNELRELEASE="$(kver)" "$@"
 }
 
@@ -171,7 +260,7 @@ prepare_tree()
 {
 	local tree=$1 headers_dir lost
 
-	headers_dir=$headers/usr/src/linux-headers-$(kver)
+	headers_dir=$(kbuild)
 	# A .config that is the same must keep its date, or everything is built again.
 	cp "$headers_dir/.config" "$build/config"
 	quiet "$build/prepare.log" kmake -C "$tree" KCONFIG_CONFIG="$build/config" olddefconfig
