@@ -35,12 +35,11 @@ new_root()
 pack() { (cd "$1" && find . | sort | busybox cpio -o -H newc 2>/dev/null) >"$2"; }
 
 need_packages bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso \
-	busybox-static qemu-system-x86 cpuid xz-utils binutils
+	busybox-static qemu-system-x86 cpuid xz-utils zstd binutils
 release=$(kver)
 qemu=$(command -v qemu-system-x86_64-microvm) ||
 	die "qemu-system-x86_64-microvm is missing: install Debian 12's qemu-system-x86"
 kernel=$image/boot/vmlinuz-$release
-bypass=$image/lib/modules/$release/kernel/virt/lib/irqbypass.ko.xz
 [ -e "$kernel" ] || die "$kernel is missing: run 'make fetch'"
 
 if [ -e "$lab/l1.cpio" ]; then
@@ -62,8 +61,9 @@ mkdir -p "$lab"/l1/{lab,l2,modules}
 install -m 644 "$top/test/l1/lib.sh" "$top/test/l1/fast-boot" "$lab/l1/lab/"
 install "$top/test/l1/l2-console" "$lab/l1/bin/l2"
 install -m 644 /usr/share/qemu/qboot.rom "$lab/l1/l2/"
-xz -dc "$bypass" >"$lab/l1/modules/irqbypass.ko"
-install -m 644 "$kernel" "$lab/l1/l2/vmlinuz"
+xz -dcf "$(stock_module virt/lib/irqbypass)" >"$lab/l1/modules/irqbypass.ko"
+# L2's is not compressed, because the emulator takes a minute to uncompress that of 6.1.
+"$ktree/scripts/extract-vmlinux" "$kernel" >"$lab/l1/l2/vmlinux"
 pack "$lab/l2" "$lab/l1/l2/initrd"
 
 pack "$lab/l1" "$lab/l1.cpio.new"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs the tests on the real kernel in the lab, one line each, and ends with the line
+# Runs the tests of one series on its real kernel in the lab, one line each, and ends with the line
 # "N passed, N failed, N skipped". Exit status 1 if any failed; the logs are in build/SERIES/test.
-# Usage: make test, which builds what it needs
+# Usage: make test, or KSERIES=... test/run-tests.sh
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -28,14 +28,8 @@ verdict()
 	fi
 }
 
-# run_job NAME FILE...: test/jobs/NAME.sh in L1, its results in $out/NAME.
-run_job()
-{
-	local name=$1
-
-	shift
-	"$top/test/run-l1.sh" -t 400 -o "$out/$name" "$jobs/$name.sh" "$@"
-}
+# run_job NAME [OPTION...] FILE...: test/run-l1.sh with these, the results in $out/NAME.
+run_job() { "$top/test/run-l1.sh" -o "$out/$1" "${@:2}"; }
 
 # read_selftest DIR NAME: each line of the selftest's TAP is a test. A selftest that dies between two of them,
 # or has none, is a failed test of its own; exit status 4 of a KVM selftest means that it cannot run here.
@@ -123,25 +117,40 @@ check_brackets()
 		}' "$1/before.stats" "$1/after.stats" "$1/exits.csv"
 }
 
-# read_verdicts FILE: those of the job in L1.
+# read_verdicts FILE [PREFIX]: those of a job, at least one.
 read_verdicts()
 {
 	local line
 
-	while read -r line; do
+	[ -s "$1" ] || not_ok "${2-}verdicts" "there are none in $1"
+	while IFS= read -r line; do
 		case $line in
-		ok\ *)		ok "${line#ok }" ;;
-		*)		not_ok "${line#not ok }" "see $1" ;;
+		ok\ *)		ok "${2-}${line#ok }" ;;
+		*)		not_ok "${2-}${line#not ok }" "see $1" ;;
 		esac
 	done <"$1"
 }
 
+# test_host LANE OPTION...: the host's commands in a Debian as L1.
+test_host()
+{
+	local dir=$out/host-$1
+
+	run_job "host-$1" -d "${@:2}" -t 900 "$jobs/host.sh" "$jobs/read-leaves.sh" ||
+		not_ok "host ($1)" "its run in L1 failed: see $dir"
+	read_verdicts "$dir/verdicts" "host ($1): "
+	verdict "L1's log of the host's commands ($1) has no splat" "$top/test/scan-splats.sh" "$dir/l1-dmesg.txt"
+	verdict "L2's log of the host's commands ($1) has no splat" "$top/test/scan-splats.sh" "$dir/l2-dmesg.txt"
+}
+
+make -s --no-print-directory -C "$top" lab selftest
+"$top/test/build-debian-l1.sh"
 rm -rf "$out"
 mkdir -p "$out"
 
 verdict "the splat scan works" "$top/test/check-scan.sh"
 
-if run_job selftest "$selftests/exit_stats_test"; then
+if run_job selftest -t 400 "$jobs/selftest.sh" "$selftests/exit_stats_test"; then
 	read_selftest "$out/selftest" default
 	read_selftest "$out/selftest" unrestricted_guest=0
 else
@@ -150,7 +159,7 @@ fi
 verdict "L1's log of the selftest has no splat" "$top/test/scan-splats.sh" "$out/selftest/l1-dmesg.txt"
 
 c=$out/counters
-if run_job counters "$jobs/read-leaves.sh"; then
+if run_job counters -t 400 "$jobs/counters.sh" "$jobs/read-leaves.sh"; then
 	verdict "cpuid in L2 reads what L1 logs" "$top/test/check-leaves.sh" "$c"
 	for when in before after; do
 		verdict "sum of the slots is KVM's exits, $when the reads" check_sum "$c" $when
@@ -163,6 +172,21 @@ else
 fi
 verdict "L1's log of L2's run has no splat" "$top/test/scan-splats.sh" "$c/l1-dmesg.txt"
 verdict "L2's log has no splat" "$top/test/scan-splats.sh" "$c/l2-dmesg.txt"
+
+"$top/test/check-host.sh" >"$out/host-trouble" 2>"$out/host-trouble.log" ||
+	not_ok "host's commands in trouble" "see $out/host-trouble.log"
+read_verdicts "$out/host-trouble" "host: "
+test_host SVM -a
+test_host VMX
+verdict "cpuid in L2 reads what L1 logs, on a Debian host" "$top/test/check-leaves.sh" "$out/host-VMX"
+
+k=$out/kernel
+run_job kernel -d -k "$build/debian/vmlinuz" "$jobs/kernel.sh" "$jobs/read-leaves.sh" ||
+	not_ok "whole kernel" "its run as L1 failed: see $k"
+read_verdicts "$k/verdicts" "whole kernel: "
+verdict "cpuid in L2 reads what L1 logs, on a whole patched kernel" "$top/test/check-leaves.sh" "$k"
+verdict "L1's log of the whole kernel has no splat" "$top/test/scan-splats.sh" "$k/l1-dmesg.txt"
+verdict "L2's log on the whole kernel has no splat" "$top/test/scan-splats.sh" "$k/l2-dmesg.txt"
 
 [ $failed -eq 0 ] || echo "the logs are in $out"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -20,19 +20,6 @@ snapshot()
 	qmp cont
 }
 
-# expect NAME WHAT TEST_ARGS...: a verdict by test(1).
-expect()
-{
-	local name="$1" what="$2"
-
-	shift 2
-	if [ "$@" ]; then
-		echo "ok $name" >>/out/verdicts
-	else
-		echo "not ok $name: $what ($*)" >>/out/verdicts
-	fi
-}
-
 # counted: prints what exit_stats has counted, then KVM's own count, of the paused L2.
 counted()
 {

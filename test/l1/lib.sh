@@ -8,6 +8,19 @@ progress() { echo "lab: $*" >/dev/console; }
 # fail TEXT: ends the job.
 fail() { progress "failed: $*"; exit 1; }
 
+# expect NAME WHAT TEST_ARGS...: a verdict by test(1), for the host to count.
+expect()
+{
+	local name="$1" what="$2"
+
+	shift 2
+	if [ "$@" ]; then
+		echo "ok $name" >>/out/verdicts
+	else
+		echo "not ok $name: $what ($*)" >>/out/verdicts
+	fi
+}
+
 # load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of kvm-intel.
 load_kvm()
 {
@@ -28,7 +41,7 @@ start_qemu()
 	(cd / && find job | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >/tmp/l2-initrd
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=off \
 		-accel kvm -cpu host -m 128 -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
-		-kernel /l2/vmlinuz -initrd /tmp/l2-initrd \
+		-kernel /l2/vmlinux -initrd /tmp/l2-initrd \
 		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti acpi=off pci=off edd=off $(grep -v '^#' /lab/fast-boot),trace_eval_init $args" "$@"
 }
 

@@ -1,0 +1,199 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Builds the other L1, in build/SERIES/debian: a Debian with its stock kernel and this repository in it, where the
+# modules are built by its own tools. disk is its root file system, initrd finds that; test/run-l1.sh -d boots them.
+# Does nothing when that is up to date. Needs root and the lab (test/build-lab.sh). Usage: test/build-debian-l1.sh
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+
+lab=$build/lab
+debian=$build/debian
+root=$debian/root
+clone=/root/kvm-exit-stats		# in L1
+own=(Makefile patches scripts)		# what of the repository the host's commands need
+
+# newer FILE WHAT...: is anything in WHAT newer than FILE, or FILE not there?
+newer() { [ ! -e "$1" ] || [ -n "$(find "${@:2}" -type f -newer "$1")" ]; }
+
+# in_root DIR COMMAND...: in DIR as the root. The mounts go with the command, however that ends.
+in_root()
+{
+	# shellcheck disable=SC2016	# the inner shell's arguments
+	DEBIAN_FRONTEND=noninteractive LC_ALL=C unshare --mount --propagation private sh -euc '
+		root=$1
+		shift
+		mount -t proc proc "$root/proc"
+		mount -t sysfs sysfs "$root/sys"
+		mount --rbind /dev "$root/dev"
+		mkdir -p "$root$0/build"
+		mount --bind "$root/../build" "$root$0/build"
+		exec chroot "$root" "$@"' "$clone" "$@"
+}
+
+# debian_sources: the machine's sources of Debian's packages, as lines "URI SUITE COMPONENT".
+debian_sources()
+{
+	# shellcheck disable=SC2016	# apt's variables
+	apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+		sed -n 's/^Debian //p'
+}
+
+# use_sources DIR: apt in DIR loads from where the machine's does.
+use_sources()
+{
+	local bundle=/etc/ssl/certs/ca-certificates.crt
+
+	debian_sources | sed 's/^/deb /' >"$1/etc/apt/sources.list"
+	apt-config dump | grep -E '^Acquire::(http|Check)' >"$1/etc/apt/apt.conf.d/90machine" || :
+	cp /etc/resolv.conf "$1/etc/resolv.conf"
+	[ ! -f "$bundle" ] || install -D -m 644 "$bundle" "$1$bundle"
+}
+
+# leave_out DIR: what dpkg must not unpack in DIR. depmod reads every module, and over Debian's 4000 it would take
+# half an hour in Bochs, because it uncompresses them. What stays: KVM, what uses it (vfio, vhost and, without i915,
+# which is too large, kvmgt), the disk's drivers, what these depend on, and small ones, for depmod to have more.
+leave_out()
+{
+	local kept
+
+	{
+		echo force-unsafe-io
+		printf 'path-exclude=/usr/share/%s/*\n' doc info locale man
+		printf 'path-exclude=/lib/modules/*/kernel/%s/*\n' arch/x86/crypto crypto drivers fs net sound
+		for kept in crypto/crc fs/{ext4,jbd2,mbcache} arch/x86/crypto/crc \
+			drivers/{ata/ata_piix,ata/libata,crypto/ccp,gpu/drm/i915/kvmgt,scsi/{scsi_common,scsi_mod,sd_mod}} \
+			drivers/{vfio,vhost,virtio}; do
+			printf 'path-include=/lib/modules/*/kernel/%s*\n' "$kept"
+		done
+	} >"$1/etc/dpkg/dpkg.cfg.d/leave-out"
+}
+
+# make_root DIR: a minimal Debian with the kernel and what a hypervisor and the host's commands need.
+make_root()
+{
+	local mirror codename
+
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	mirror=$(debian_sources | awk -v codename="$codename" '$2 == codename { print $1; exit }')
+	[ -n "$mirror" ] || die "apt's lists name no mirror of Debian's $codename: run 'apt-get update', then again"
+	log "installing a Debian $codename for L1"
+	quiet "$debian/debootstrap.log" unshare --mount --propagation private \
+		debootstrap --variant=minbase "$codename" "$1" "$mirror"
+	use_sources "$1"
+	leave_out "$1"
+	ln "$build/debs/"linux-{image,headers}-"${release}_"*.deb "$1/tmp/"
+	# INITRD=No: making Debian's initrd takes long, and the lab has its own.
+	# shellcheck disable=SC2016	# the inner shell's
+	quiet "$debian/install.log" in_root "$1" env INITRD=No sh -euc '
+		apt-get update -q
+		apt-get install -y -q --no-install-recommends /tmp/*.deb "$@"
+		apt-get clean' sh busybox-static git kmod make openssl qemu-system-x86
+	rm "$1"/tmp/*.deb
+	ln -s /usr/bin/qemu-system-x86_64-microvm "$1/usr/local/bin/qemu"	# the lab's name for it
+	mkdir "$1"/{job,lab,out}
+	echo l1 >"$1/etc/hostname"
+}
+
+# build_modules: in L1's root, with its tools. What is built and what that needs stays out of it, in $debian/build.
+build_modules()
+{
+	rm -rf "${root:?}$clone"
+	mkdir "$root$clone"
+	tar -C "$top" -c "${own[@]}" | tar -C "$root$clone" -x --no-same-owner
+	mkdir -p "$debian/build/$release/debs"
+	ln -f "$build/debs/linux-source-"*.deb "$debian/build/$release/debs/"	# spares the download
+	log "building the modules in L1's Debian"
+	quiet "$debian/modules.log" in_root "$root" dpkg --configure -a		# a break may have stopped it
+	quiet "$debian/modules.log" in_root "$root" make -C "$clone" modules KVER="$release"
+}
+
+# build_kernel: the classic way, packages of a whole kernel, into L1's root as well. A small configuration poses as the
+# stock kernel's, which would take an hour.
+build_kernel()
+{
+	local boot=$debian/boot
+
+	log "building a whole kernel for L1's Debian, of a small configuration"
+	mkdir -p "$boot"
+	quiet "$debian/kernel.log" kmake -C "$ktree" KCONFIG_ALLCONFIG="$top/test/small.config" \
+		KCONFIG_CONFIG="$boot/config-$release" allnoconfig
+	exec 9>&-	# that script takes the lock itself
+	# shellcheck disable=SC2016	# the inner shell's arguments
+	quiet "$debian/kernel.log" unshare --mount --propagation private sh -euc '
+		mount --bind "$1" /boot
+		KVER=$2 exec "$3"/build-kernel.sh deb' sh "$boot" "$release" "$top/scripts"
+	one_at_a_time
+	ln -f "$build/kernel/linux-image-"*.deb "$root/tmp/kernel.deb"
+	quiet "$debian/kernel.log" in_root "$root" env INITRD=No dpkg -i /tmp/kernel.deb
+	rm "$root/tmp/kernel.deb"
+	cp "$root/boot/vmlinuz-$(cat "$build/kernel/release")" "$debian/vmlinuz"
+}
+
+# make_disk FILE: the root as an ext4 file system.
+make_disk()
+{
+	local kb unit=$((16 * 63 * 512))	# Bochs's cylinder
+
+	rm -rf "${root:?}/l2" "$root$clone/build"
+	cp -r "$lab/l1/l2" "$root/l2"
+	mkdir -p "$root$clone/build/$release"
+	cp -r "$debian/build/$release/modules" "$root$clone/build/$release/"
+	kb=$(du -sk "$root" | cut -f 1)
+	rm -f "$1"
+	truncate -s $(((kb * 1024 * 5 / 4 + (128 << 20)) / unit * unit)) "$1"
+	# No journal and no checksums: the disk does not outlive a run, and both are slow to emulate.
+	quiet "$debian/mke2fs.log" mke2fs -q -F -t ext4 -O ^has_journal,^metadata_csum,^resize_inode -m 0 -d "$root" "$1"
+}
+
+# make_initrd FILE: busybox, and the modules that the root file system needs.
+make_initrd()
+{
+	local dir=$debian/initrd.root n=10 module
+
+	rm -rf "$dir"
+	mkdir -p "$dir"/{bin,dev,drivers,job,lab,modules,proc,root}
+	install "$(command -v busybox)" "$dir/bin/busybox"
+	ln -s busybox "$dir/bin/sh"
+	install "$top/test/debian/init" "$dir/init"
+	install "$top/test/l1/init" "$dir/lab/init"
+	install -m 644 "$top/test/l1/lib.sh" "$top/test/l1/fast-boot" "$dir/lab/"
+
+	while read -r module; do
+		n=$((n + 1))
+		case $module in
+		*.xz) xz -dc "$module" ;;
+		*) cat "$module" ;;
+		esac >"$dir/drivers/$n.ko"
+		strip --strip-debug -R .BTF "$dir/drivers/$n.ko"
+	done < <(for module in ata_piix sd_mod ext4; do
+			modprobe -d "$root" -S "$release" --show-depends "$module"
+		done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
+	(cd "$dir" && find . | busybox cpio -o -H newc 2>/dev/null) >"$1"
+}
+
+[ "$(id -u)" -eq 0 ] || die "only root can install a Debian: run it as root"
+need_packages debootstrap e2fsprogs kmod binutils xz-utils busybox-static
+release=$(kver)
+[ -e "$lab/l1.cpio" ] || die "the lab is not built: run 'make lab'"
+one_at_a_time
+mkdir -p "$debian/build"
+
+if [ ! -d "$root" ] || ! cmp -s "$build/kver" "$debian/kver" || newer "$root/etc/hostname" "$0"; then
+	need_disk 7	# measured: 6.2 GB, with the whole kernel
+	rm -rf "$root" "$root.part" "$debian/disk"
+	make_root "$root.part"
+	mv "$root.part" "$root"
+	cp "$build/kver" "$debian/kver"
+fi
+if newer "$debian/disk" "${own[@]/#/$top/}" "$top/test/small.config" "$lab/l1.cpio"; then
+	build_modules
+	build_kernel
+	log "making L1's disk"
+	make_disk "$debian/disk.part"
+	mv "$debian/disk.part" "$debian/disk"
+fi
+if newer "$debian/initrd" "$debian/disk" "$top/test"/{debian,l1}; then
+	make_initrd "$debian/initrd.part"
+	mv "$debian/initrd.part" "$debian/initrd"
+fi
