@@ -13,18 +13,18 @@ run = +@scripts/$(1) $(if $(findstring n,$(firstword -$(MAKEFLAGS))),-n) $(2)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
 
-## In the lab, for Linux 6.12, or 6.1 with KSERIES=6.1:
+## In the lab, for Linux 6.12, or 6.1 with KSERIES=6.1; on VMX, or SVM with LANE=svm:
 
 demo: lab ## the main job: build, boot L1 and in it L2, show the exits that L2 reads with cpuid
 	@test/run-demo.sh
 
-test: ## run the tests, for both series, or one with KSERIES=...
+test: ## run the tests, for both series, on VMX and SVM, or less with KSERIES=... or LANE=...
 	@scripts/for-each-series.sh test/run-tests.sh
 
 shell: lab ## a console in L1, with a command there that boots L2
 	@test/open-shell.sh
 
-bench: lab selftest ## measure what the accounting costs, as a table
+bench: lab selftest ## measure what the accounting costs on VMX, as a table
 	@test/run-bench.sh
 
 lab: build ## build the file systems of L1, the hypervisor, and of L2, its guest

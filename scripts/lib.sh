@@ -45,6 +45,8 @@ if [ -n "$host_kver" ]; then
 else
 	kseries=${KSERIES:-6.12}	# which series of patches/, e.g. 6.12
 	build=$top/build/$kseries	# all that is downloaded or built
+	lane=${LANE:-vmx}		# what the CPU of the lab's L1 has: vmx or svm
+	[[ $lane =~ ^(vmx|svm)$ ]] || die "LANE=$lane: the lab's lanes are vmx and svm"
 fi
 patches=$top/patches/$kseries		# series and the patch files
 ktree=$build/linux			# the kernel's source, a git work tree: tag "base" + the series

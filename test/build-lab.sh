@@ -61,7 +61,9 @@ mkdir -p "$lab"/l1/{lab,l2,modules}
 install -m 644 "$top/test/l1/lib.sh" "$top/test/l1/fast-boot" "$lab/l1/lab/"
 install "$top/test/l1/l2-console" "$lab/l1/bin/l2"
 install -m 644 /usr/share/qemu/qboot.rom "$lab/l1/l2/"
-xz -dcf "$(stock_module virt/lib/irqbypass)" >"$lab/l1/modules/irqbypass.ko"
+for module in virt/lib/irqbypass drivers/crypto/ccp/ccp; do
+	xz -dcf "$(stock_module $module)" >"$lab/l1/modules/${module##*/}.ko"
+done
 # L2's is not compressed, because the emulator takes a minute to uncompress that of 6.1.
 "$ktree/scripts/extract-vmlinux" "$kernel" >"$lab/l1/l2/vmlinux"
 pack "$lab/l2" "$lab/l1/l2/initrd"

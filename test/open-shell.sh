@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # A console in L1, with the patched KVM loaded, on this terminal. There, the command "l2" boots L2 on the
-# same terminal, and "exit" ends L2 and L1. Usage: make shell, which builds what it needs
+# same terminal, and "exit" ends L2 and L1. Usage: [LANE=svm] make shell, which builds what it needs
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # From nothing to a nested guest that reads its own VM-exits: gets, patches and builds KVM, boots L1 with it,
 # boots L2 in that and reads the leaves there. Shows the result and keeps it in build/demo.
-# Usage: make demo, which builds what it needs
+# Usage: [LANE=svm] make demo, which builds what it needs
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Boots L1, Debian's stock kernel with the KVM modules of DIR, and runs the shell script JOB in it.
-# Usage: test/run-l1.sh [-a|-b] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}
-# -a takes QEMU's emulation of a CPU of AMD's, with SVM, and needs -d.
+# Usage: [LANE=vmx|svm] test/run-l1.sh [-b] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}
+# LANE says what L1 has: vmx, in Bochs or where that is real in QEMU (default), or svm, in QEMU, always emulated.
 # -b takes Bochs even where VMX is real, for a TSC that counts instructions.
 # -d boots the Debian of test/build-debian-l1.sh, from a disk that forgets what L1 writes; JOB loads KVM itself.
 # -k boots another kernel than Debian's.
@@ -13,7 +13,7 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 
-usage() { die "usage: ${0##*/} [-a|-b] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}"; }
+usage() { die "usage: ${0##*/} [-b] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}"; }
 
 # has_nested: can KVM here give its guests VMX? A /dev/kvm alone does not say so.
 has_nested()
@@ -26,9 +26,10 @@ has_nested()
 # of which are slow to load here.
 put_modules()
 {
-	local m
+	local m vendor=intel
 
-	for m in kvm kvm-intel; do
+	[ "$lane" = vmx ] || vendor=amd
+	for m in kvm kvm-$vendor; do
 		if [ -e "$from/$m.ko" ]; then
 			cp "$from/$m.ko" "$1/$m.ko"
 		elif [ -e "$from/$m.ko.xz" ]; then
@@ -141,13 +142,12 @@ from=
 limit=600
 out=
 terminal=
-lane=
+bochs=
 disk=
 kernel=$build/lab/vmlinuz
-while getopts :abdk:m:t:o:i opt; do
+while getopts :bdk:m:t:o:i opt; do
 	case $opt in
-	a) lane=tcg ;;
-	b) lane=bochs ;;
+	b) [ "$lane" = vmx ] || die "-b is Bochs, which has no SVM: run it without LANE=$lane"; bochs=1 ;;
 	d) disk=$build/debian/disk ;;
 	k) kernel=$OPTARG ;;
 	m) from=$OPTARG ;;
@@ -176,8 +176,6 @@ if [ -n "$disk" ]; then
 	from=${from:-none}
 	initrd=$build/debian/initrd
 	[ -e "$disk" ] || die "L1's disk is not built: run 'test/build-debian-l1.sh'"
-elif [ "$lane" = tcg ]; then
-	usage
 fi
 
 work=$(mktemp -d)
@@ -213,13 +211,13 @@ rm -f "$out/l1-status"
 # nopti and test/l1/fast-boot spare the emulator more than half of the boot.
 cmdline="console=ttyS0,115200 loglevel=5 tsc=reliable no_timer_check nowatchdog panic=-1 reboot=t"
 cmdline+=" clearcpuid=ht nokaslr nopti $(grep -v '^#' "$top/test/l1/fast-boot")"
-if [ "$lane" = tcg ]; then
+if [ "$lane" = svm ]; then
 	log "L1 boots (QEMU, SVM)"
 	# A family without the faults of EPYC's, which the kernel warns about. The emulated xsave, which AVX needs,
 	# confuses L2's kernel. L2 looks for counters that this CPU lacks: KVM shall not log that.
 	cmdline+=" kvm.report_ignored_msrs=0"
 	start_qemu -accel tcg -cpu EPYC,family=20,+svm,+npt,-xsave,-avx,-avx2
-elif [ -z "$lane" ] && has_nested; then
+elif [ -z "$bochs" ] && has_nested; then
 	log "L1 boots (QEMU)"
 	start_qemu -accel kvm -cpu host
 else

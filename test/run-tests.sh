@@ -176,7 +176,7 @@ verdict "L2's log has no splat" "$top/test/scan-splats.sh" "$c/l2-dmesg.txt"
 "$top/test/check-host.sh" >"$out/host-trouble" 2>"$out/host-trouble.log" ||
 	not_ok "host's commands in trouble" "see $out/host-trouble.log"
 read_verdicts "$out/host-trouble" "host: "
-test_host SVM -a
+LANE=svm test_host SVM
 test_host VMX
 verdict "cpuid in L2 reads what L1 logs, on a Debian host" "$top/test/check-leaves.sh" "$out/host-VMX"
 

@@ -7,7 +7,7 @@ set -eu
 . /lab/lib.sh
 uname -r >/out/release
 expect "uname -r shows the series" "release" "$(grep -c -- '^6\..*-kvm-exit-stats$' /out/release)" -eq 1
-modprobe kvm_intel
+modprobe "$(kvm_vendor)"
 expect "its kvm is patched" "exit_stats" "$(cat /sys/module/kvm/parameters/exit_stats)" = Y
 make -C /root/kvm-exit-stats status >/out/status
 expect "status tells so" "lines" "$(grep -cx 'kvm  *patched' /out/status)" -eq 1

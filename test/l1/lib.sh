@@ -21,16 +21,22 @@ expect()
 	fi
 }
 
-# load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of kvm-intel.
+# kvm_vendor: the module for L1's CPU.
+kvm_vendor() { if grep -q '^flags.* svm ' /proc/cpuinfo; then echo kvm_amd; else echo kvm_intel; fi; }
+
+# load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of the vendor's. Those of kvm on
+# the kernel's command line count, too, as they do for modprobe.
 load_kvm()
 {
-	local dir="$1"
+	local dir="$1" vendor
 
 	shift
-	insmod "$dir/kvm.ko"
-	insmod "$dir/kvm-intel.ko" "$@"
+	vendor=$(kvm_vendor)
+	# shellcheck disable=SC2046	# several parameters
+	insmod "$dir/kvm.ko" $(tr ' ' '\n' </proc/cmdline | sed -n 's/^kvm\.//p')
+	insmod "$dir/kvm-${vendor#kvm_}.ko" "$@"
 }
-unload_kvm() { rmmod kvm_intel kvm; }
+unload_kvm() { rmmod "$(kvm_vendor)" kvm; }
 
 # start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel, and in L2 the files of /job.
 start_qemu()
@@ -111,7 +117,7 @@ read_leaves()
 {
 	local lines status=0
 
-	progress "reading 80 exit reasons and the totals in L2"
+	progress "reading all exit reasons and the totals in L2"
 	lines=$(dmesg | wc -l)
 	l2 'sh /job/read-leaves.sh' >/out/leaves.txt || status=$?
 	[ $status -ne 4 ] || fail "the leaves are not answered: KVM in L1 is not the patched one"
