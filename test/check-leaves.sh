@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Compares what cpuid printed in L2 (DIR/leaves.txt) with what L1's kernel logged of it
 # (DIR/leaves-log.txt), value by value, and writes DIR/exits.csv and DIR/totals (exits, cycles).
-# The names are the kernel's own. Usage: test/check-leaves.sh DIR
+# The numbers and names are as the kernel writes them. Usage: test/check-leaves.sh DIR
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -14,12 +14,16 @@ for file in leaves.txt leaves-log.txt; do
 done
 
 # What was logged, by subject ("reason N" or "all") and unit.
-declare -A logged names
-line_format='kvm: exit_stats: pid [0-9]+ vcpu [0-9]+: (all|reason ([0-9]+) \((.+)\)|all reasons): ([0-9]+) (exits|cycles)$'
+declare -A logged names numbers
+line_format='kvm: exit_stats: pid [0-9]+ vcpu [0-9]+: (all reasons|reason ([0-9]+|0x[0-9a-f]+) \((.+)\)): ([0-9]+) (exits|cycles)$'
 while read -r line; do
 	[[ $line =~ $line_format ]] || continue
-	reason=${BASH_REMATCH[2]:-all}
-	names[$reason]=${BASH_REMATCH[3]}
+	reason=all
+	if [ -n "${BASH_REMATCH[2]}" ]; then
+		reason=$((BASH_REMATCH[2]))
+		numbers[$reason]=${BASH_REMATCH[2]}	# hex on SVM
+		names[$reason]=${BASH_REMATCH[3]}
+	fi
 	logged[$reason ${BASH_REMATCH[5]}]=${BASH_REMATCH[4]}
 done <"$dir/leaves-log.txt"
 
@@ -29,7 +33,7 @@ check()
 	local was=${logged[$1 $2]:-}
 
 	[ -n "$was" ] || die "L1 logged no line for the $2 of reason $1: see $dir/leaves-log.txt"
-	[ "$was" -eq "$3" ] || die "reason $1: L2 read $3 $2, L1 logged $was: see $dir"
+	[ "$was" -eq "$3" ] || die "reason ${numbers[$1]:-$1}: L2 read $3 $2, L1 logged $was: see $dir"
 }
 
 leaf_format='^ *0x4fffff(f[c-f]) 0x([0-9a-f]+): eax=(0x[0-9a-f]+) ebx=(0x[0-9a-f]+) ecx=(0x[0-9a-f]+) edx=(0x[0-9a-f]+)$'
@@ -51,7 +55,7 @@ while read -r line; do
 		cycles=$((ebx << 32 | ecx))
 		check "$reason" cycles $cycles
 		[ "$edx" = 0xffffffff ] ||
-			echo "$reason,${names[$reason]},${exits[$reason]},$cycles" >>"$dir/exits.csv"
+			echo "${numbers[$reason]},${names[$reason]},${exits[$reason]},$cycles" >>"$dir/exits.csv"
 		;;
 	ff)
 		total[exits]=$((ebx << 32 | eax))
@@ -63,7 +67,9 @@ while read -r line; do
 		;;
 	esac
 done <"$dir/leaves.txt"
-[ ${#exits[@]} -eq 80 ] || die "L2 read ${#exits[@]} of 80 reasons: see $dir/leaves.txt"
+announced=$(sed -n 's/^\([1-9][0-9]*\) reasons$/\1/p' "$dir/leaves.txt")
+[ ${#exits[@]} -eq "${announced:--1}" ] ||
+	die "L2 read ${#exits[@]} of ${announced:-no} announced reasons: see $dir/leaves.txt"
 [ "${total[exits]:-0}" -ge $sum ] ||
 	die "the total of all exits, ${total[exits]:-none}, is less than their sum, $sum: see $dir/leaves.txt"
 [ -n "${total[cycles]:-}" ] || die "L2 read no total of the cycles: see $dir/leaves.txt"

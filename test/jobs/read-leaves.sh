@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# In L2: reads both values of every exit reason, then the totals, one cpuid process each.
-# Exit status 4: nothing answers these leaves.
+# In L2: reads both values of every exit reason that the CPU's vendor has numbers for, then the totals, one cpuid
+# process each. Says first how many reasons. Exit status 4: nothing answers these leaves.
 set -eu
 
 case $(cpuid -1 -r -l 0x4FFFFFFB -s 0) in
@@ -12,11 +12,18 @@ esac
 # run COMMAND: shows it and what it prints.
 run() { echo "# $*"; "$@"; }
 
-reason=0
-while [ $reason -lt 80 ]; do
-	run cpuid -1 -r -l 0x4FFFFFFD -s $reason
-	run cpuid -1 -r -l 0x4FFFFFFC -s $reason
-	reason=$((reason + 1))
+flags=$(cpuid -1 -r -l 0x4FFFFFFB -s 1 | sed -n 's/.* ebx=\(0x[0-9a-f]*\) .*/\1/p')
+case $((flags & 3)) in
+1)	reasons=$(seq 0 79) ;;		# VMX
+2)	reasons="$(seq 0 $((0xa6))) $(seq $((0x400)) $((0x403))) $(seq $((0xfffffffc)) $((0xffffffff)))" ;;	# SVM
+*)	echo "flags $flags: neither VMX nor SVM"; exit 1 ;;
+esac
+# shellcheck disable=SC2086	# many
+set -- $reasons
+echo "$# reasons"
+for reason; do
+	run cpuid -1 -r -l 0x4FFFFFFD -s "$reason"
+	run cpuid -1 -r -l 0x4FFFFFFC -s "$reason"
 done
 run cpuid -1 -r -l 0x4FFFFFFF
 run cpuid -1 -r -l 0x4FFFFFFE
