@@ -30,7 +30,7 @@ counted()
 }
 
 logged() { dmesg | grep -c 'kvm: exit_stats: pid' || :; }
-read_cpuid_reason() { l2 'cpuid -1 -r -l 0x4FFFFFFD -s 10' >/dev/null; }
+read_a_reason() { l2 'cpuid -1 -r -l 0x4FFFFFFD -s 10' >/dev/null; }
 
 echo 'hist:keys=exit_reason' >$event/trigger
 boot_l2
@@ -42,10 +42,10 @@ echo '!hist:keys=exit_reason' >$event/trigger
 progress "switching the parameters"
 echo N >$params/exit_stats_log
 before=$(logged)
-read_cpuid_reason
+read_a_reason
 expect exit_stats_log-off "lines logged" "$(logged)" -eq "$before"
 echo Y >$params/exit_stats_log
-read_cpuid_reason
+read_a_reason
 expect exit_stats_log-on "lines logged" "$(logged)" -eq $((before + 1))
 
 signature='cpuid -1 -r -l 0x4FFFFFFB -s 0 | grep -c "ebx=0x454d564b ecx=0x53746978 edx=0x73746174" || :'
@@ -57,13 +57,13 @@ expect exit_stats_cpuid-on "signatures read" "$(l2 "$signature")" -eq 1
 echo N >$params/exit_stats
 # shellcheck disable=SC2046	# two numbers
 set -- $(counted)
-read_cpuid_reason
+read_a_reason
 # shellcheck disable=SC2046
 set -- "$@" $(counted)
 expect exit_stats-off "exits counted" "$3" -eq "$1"
 expect exit_stats-off-guest-runs "KVM's own exits" "$4" -gt "$2"
 echo Y >$params/exit_stats
-read_cpuid_reason
+read_a_reason
 # shellcheck disable=SC2046
 set -- "$@" $(counted)
 expect exit_stats-on "exits counted" "$5" -gt "$3"

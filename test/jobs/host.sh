@@ -48,7 +48,7 @@ interrupt_reload()
 	chmod +x /usr/local/sbin/modprobe
 	fails "make reload" "a reload that is interrupted" "the distribution's modules are loaded again"
 	rm /usr/local/sbin/modprobe
-	expect "an interrupted reload: the distribution's modules are back" "loaded" "$([ -d /sys/module/$vendor ] && is_patched)" = no
+	expect "an interrupted reload: the distribution's modules are back" "loaded" "$([ -d "/sys/module/$vendor" ] && is_patched)" = no
 	check_parameters "after an interrupted reload"
 	passes "make reload" "reload after an interrupted one"
 }
@@ -61,7 +61,7 @@ meet_a_broken_module()
 	fails "make reload" "a module that cannot load is reported" "do not load"
 	says "a module that cannot load: why" "version magic"
 	expect "the distribution's modules are back" "patched" "$(is_patched)" = no
-	expect "the distribution's modules are back in full" "loaded" "$([ -d /sys/module/$vendor ] && echo yes)" = yes
+	expect "the distribution's modules are back in full" "loaded" "$([ -d "/sys/module/$vendor" ] && echo yes)" = yes
 	check_parameters "after the way back"
 	passes "make status" "status tells of changed files" "make install"
 	passes "make install" "a second install mends that"
@@ -69,11 +69,11 @@ meet_a_broken_module()
 	check_parameters "after the second reload"
 }
 
-vendor=kvm_intel not_default=N
-! grep -q '^flags.* svm ' /proc/cpuinfo || vendor=kvm_amd not_default=0
+vendor=$(kvm_vendor) not_default=N
+[ "$vendor" = kvm_intel ] || not_default=0
 depmod
 list_modules >/tmp/before
-modprobe $vendor nested=0
+modprobe "$vendor" nested=0
 echo Y >/sys/module/kvm/parameters/ignore_msrs
 
 passes "make status" "status before anything" "^kvm +the distribution's"
@@ -95,7 +95,7 @@ expect "the patched modules still run" "patched" "$(is_patched)" = yes
 check_parameters "after that"
 
 boot_l2
-[ $vendor != kvm_intel ] || read_leaves
+read_leaves
 fails "make reload" "reload beside a guest is refused" "KVM is in use by pid $l2_pid \(qemu"
 fails "make uninstall" "uninstall beside a guest is refused" "KVM is in use by pid $l2_pid \(qemu"
 expect "the guest still runs" "its answer" "$(l2 'echo here')" = here
@@ -103,7 +103,7 @@ expect "the installation is still there" "files" "$(find "$installed" -name '*.k
 end_l2
 
 # Where the emulator is fast.
-if [ $vendor = kvm_amd ]; then
+if [ "$vendor" = kvm_amd ]; then
 	interrupt_reload
 	meet_a_broken_module
 fi
