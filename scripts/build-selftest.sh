@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Builds KVM selftests of build/SERIES/linux as static programs, for an initramfs, into build/SERIES/selftests.
-# Usage: build-selftest.sh [-n] [TEST...]; a TEST is a name in tools/testing/selftests/kvm/x86_64, by default
-# exit_stats_test.
+# Usage: build-selftest.sh [-n] [TEST...]; a TEST is a path in tools/testing/selftests/kvm, by default those of the
+# series and of KVM's statistics.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- exit_stats_test
+[ $# -gt 0 ] || set -- x86_64/exit_stats_test kvm_binary_stats_test
 plan "build $* into $selftests"
 [ -d "$ktree" ] || die "no kernel source yet: run 'make fetch'"
 need_packages binutils gcc gcc-12 libc6-dev make rsync
@@ -16,8 +16,8 @@ one_at_a_time
 obj=$build/selftests.obj
 targets=()
 for test in "$@"; do
-	[ -f "$ktree/tools/testing/selftests/kvm/x86_64/$test.c" ] || die "there is no selftest $test in $ktree: run 'make apply'"
-	targets+=("$obj/x86_64/$test")
+	[ -f "$ktree/tools/testing/selftests/kvm/$test.c" ] || die "there is no selftest $test in $ktree: run 'make apply'"
+	targets+=("$obj/$test")
 done
 
 log "building selftests: $*"
@@ -25,7 +25,7 @@ mkdir -p "$obj" "$selftests"
 quiet "$build/headers.log" kmake -C "$ktree" headers
 # From the environment, because the Makefile adds its own to it.
 LDFLAGS=-static quiet "$build/selftests.log" kmake -C "$ktree/tools/testing/selftests/kvm" OUTPUT="$obj" "${targets[@]}"
-for test in "$@"; do
-	strip --strip-debug -o "$selftests/$test.part" "$obj/x86_64/$test"
-	mv "$selftests/$test.part" "$selftests/$test"
+for test in "${targets[@]}"; do
+	strip --strip-debug -o "$selftests/${test##*/}.part" "$test"
+	mv "$selftests/${test##*/}.part" "$selftests/${test##*/}"
 done
