@@ -139,7 +139,7 @@ test_selftest()
 {
 	local dir=$1 status
 
-	if run_job "$dir" -t 400 "$jobs/selftest.sh" "$selftests/exit_stats_test"; then
+	if run_job "$dir" -t 400 "$jobs/selftest.sh" "$selftests"/{exit_stats,kvm_binary_stats}_test; then
 		for status in "$dir"/*.status; do
 			read_selftest "$dir" "$(basename "$status" .status)"
 		done
