@@ -8,17 +8,6 @@ set -eu
 # shellcheck source=test/l1/lib.sh
 . /lab/lib.sh
 params=/sys/module/kvm/parameters
-event=/sys/kernel/tracing/events/kvm/kvm_exit
-
-# snapshot NAME: every view of the paused L2.
-snapshot()
-{
-	qmp stop
-	cat "$l2_stats/exit_stats" >"/out/$1.stats"
-	cat "$l2_stats/exits" >"/out/$1.exits"
-	cat "$event/hist" >"/out/$1.hist"
-	qmp cont
-}
 
 # counted: prints what exit_stats has counted, then KVM's own count, of the paused L2.
 counted()
@@ -32,12 +21,13 @@ counted()
 logged() { dmesg | grep -c 'kvm: exit_stats: pid' || :; }
 read_a_reason() { l2 'cpuid -1 -r -l 0x4FFFFFFD -s 10' >/dev/null; }
 
-echo 'hist:keys=exit_reason' >$event/trigger
+trace_exits
 boot_l2
 snapshot before
+qmp cont
 read_leaves
 snapshot after
-echo '!hist:keys=exit_reason' >$event/trigger
+qmp cont
 
 progress "switching the parameters"
 echo N >$params/exit_stats_log

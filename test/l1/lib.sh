@@ -38,15 +38,35 @@ load_kvm()
 }
 unload_kvm() { rmmod "$(kvm_vendor)" kvm; }
 
-# start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel, and in L2 the files of /job.
+# become_hypervisor: all that jobs need to start a guest, but KVM itself in a Debian.
+become_hypervisor()
+{
+	mount -t debugfs debugfs /sys/kernel/debug
+	mount -t tracefs tracefs /sys/kernel/tracing
+	mkfifo /run/qmp.in /run/qmp.out /run/agent.in /run/agent.out
+	if [ -e /modules/irqbypass.ko ]; then		# Debian has modprobe instead
+		insmod /modules/irqbypass.ko
+		[ "$(kvm_vendor)" = kvm_intel ] || insmod /modules/ccp.ko
+	fi
+	if [ -e /modules/kvm.ko ]; then
+		load_kvm /modules
+	fi
+}
+
+# A job may give L2 more, before it starts L2.
+l2_files=job		# files of L1 that L2 gets
+l2_memory=128		# MB
+
+# start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel.
 start_qemu()
 {
 	local args="$1"
 
 	shift
-	(cd / && find job | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >/tmp/l2-initrd
+	# shellcheck disable=SC2086	# several files
+	(cd / && find $l2_files | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >/tmp/l2-initrd
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=off \
-		-accel kvm -cpu host -m 128 -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
+		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
 		-kernel /l2/vmlinux -initrd /tmp/l2-initrd \
 		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti acpi=off pci=off edd=off $(grep -v '^#' /lab/fast-boot),trace_eval_init $args" "$@"
 }
@@ -91,7 +111,7 @@ read_answer()
 	local status size
 
 	# shellcheck disable=SC3045	# busybox has read -t
-	read -r -t 300 status size <&8 || fail "L2 does not answer"
+	read -r -t 600 status size <&8 || fail "L2 does not answer"
 	head -c "$size" <&8 | gunzip
 	return "$status"
 }
@@ -101,6 +121,18 @@ l2()
 {
 	echo "$1" >&7
 	read_answer
+}
+
+# trace_exits: lets the tracepoint kvm_exit count, independently of what is under test.
+trace_exits() { echo 'hist:keys=exit_reason' >/sys/kernel/tracing/events/kvm/kvm_exit/trigger; }
+
+# snapshot NAME: pauses L2 and saves what debugfs shows of it, and what trace_exits has counted.
+snapshot()
+{
+	qmp stop
+	cat "$l2_stats/exit_stats" >"/out/$1.stats"
+	cat "$l2_stats/exits" >"/out/$1.exits"
+	cat /sys/kernel/tracing/events/kvm/kvm_exit/hist >"/out/$1.hist"
 }
 
 # end_l2: fetches L2's kernel log into /out/l2-dmesg.txt and ends L2.
