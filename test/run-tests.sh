@@ -168,6 +168,33 @@ test_counters()
 	verdict "L2's log has no splat" "$top/test/scan-splats.sh" "$dir/l2-dmesg.txt"
 }
 
+# test_nested DIR: L2 is a hypervisor, too, with the same KVM and an L3. DIR/l2 has its results, as DIR has L1's.
+test_nested()
+{
+	local dir=$1 when
+
+	if run_job "$dir" -t 900 "$jobs/nested.sh" "$jobs/nested-l2.sh" "$jobs/read-leaves.sh"; then
+		for when in during after; do
+			verdict "nested: sum of L2's slots is KVM's exits, $when L3's run" check_sum "$dir" $when
+			verdict "nested: L1's debugfs agrees with the tracepoint, $when L3's run" check_hist "$dir" $when
+		done
+		for when in before after; do
+			verdict "nested: sum of L3's slots is KVM's exits, $when the reads" check_sum "$dir/l2" $when
+			verdict "nested: L2's debugfs agrees with the tracepoint, $when the reads" check_hist "$dir/l2" $when
+		done
+		verdict "nested: L2 counts what L1 reflects, reason by reason" check_hist "$dir/l2" reflected
+		verdict "nested: cpuid in L3 reads what L2 logs" "$top/test/check-leaves.sh" "$dir/l2"
+		verdict "nested: cpuid in L3 reads between the snapshots" check_brackets "$dir/l2"
+		read_verdicts "$dir/verdicts" "nested: "
+		read_verdicts "$dir/l2/verdicts" "nested: "
+	else
+		not_ok "nested" "its run in L1 failed: see $dir"
+	fi
+	verdict "nested: L1's log has no splat" "$top/test/scan-splats.sh" "$dir/l1-dmesg.txt"
+	verdict "nested: L2's log has no splat" "$top/test/scan-splats.sh" "$dir/l2-dmesg.txt"
+	verdict "nested: L3's log has no splat" "$top/test/scan-splats.sh" "$dir/l2/l2-dmesg.txt"
+}
+
 # test_debian DIR NAME RUN_OPTION... JOB: what JOB tests in a Debian as L1.
 test_debian()
 {
@@ -195,6 +222,7 @@ for lane in ${LANE:-svm vmx}; do
 	where="$lane: "
 	test_selftest "$out/$lane/selftest"
 	test_counters "$out/$lane/counters"
+	[ "$lane" != svm ] || test_nested "$out/$lane/nested"	# Bochs would take too long for an L3
 	test_debian "$out/$lane/host" host -t 900 "$jobs/host.sh"
 	test_debian "$out/$lane/kernel" "whole kernel" -k "$build/debian/vmlinuz" "$jobs/kernel.sh"
 done
