@@ -62,10 +62,11 @@ describe_processes()
 {
 	local pid comm guest
 
-	find /proc/[0-9]*/fd \( -lname 'anon_inode:kvm-*' -o -lname /dev/kvm \) -printf '%h\n' 2>/dev/null |
+	# Processes may end while this looks at them.
+	{ find /proc/[0-9]*/fd \( -lname 'anon_inode:kvm-*' -o -lname /dev/kvm \) -printf '%h\n' 2>/dev/null || :; } |
 		cut -d / -f 3 | sort -nu | while read -r pid; do
 		comm=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
-		guest=$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n '/^-name$/ { n; s/^guest=//; s/,.*//; p; q }')
+		guest=$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n '/^-name$/ { n; s/^guest=//; s/,.*//; p; q }') || :
 		echo "pid $pid ($comm${guest:+, guest $guest})"
 	done
 }
