@@ -216,12 +216,14 @@ if [ "$lane" = svm ]; then
 	# A family without the faults of EPYC's, which the kernel warns about. The emulated xsave, which AVX needs,
 	# confuses L2's kernel. L2 looks for counters that this CPU lacks: KVM shall not log that.
 	cmdline+=" kvm.report_ignored_msrs=0"
-	# With icount the timers run in the CPU's thread. From another one their interrupts get lost now and then, where
-	# the emulated VMRUN and VM-exit change what is pending, and an idle L1 never wakes up. It also makes a tick of
-	# the TSC an instruction. sleep=off skips idle time.
-	sleep=off
-	[ -z "$terminal" ] || sleep=on
-	start_qemu -accel tcg -icount shift=0,sleep=$sleep -cpu EPYC,family=20,+svm,+npt,-xsave,-avx,-avx2
+	# QEMU loses a pending interrupt now and then: the emulation of VMRUN and of VM-exits changes what is pending
+	# without a lock, while another thread runs the timers. A periodic tick soon makes it look again; from an idle
+	# CPU's single timer L1 would never wake up.
+	cmdline+=" nohz=off highres=off"
+	# The TSC is this machine's, of which bogomips is twice the frequency. When L1 measures that itself, against an
+	# emulated timer on a busy machine, it may be wrong by any factor.
+	cmdline+=" tsc_early_khz=$(awk '$1 == "bogomips" { printf "%d", $3 * 500; exit }' /proc/cpuinfo)"
+	start_qemu -accel tcg -cpu EPYC,family=20,+svm,+npt,-xsave,-avx,-avx2
 elif [ -z "$bochs" ] && has_nested; then
 	log "L1 boots (QEMU)"
 	start_qemu -accel kvm -cpu host

@@ -9,6 +9,7 @@
 
 out=$build/test
 jobs=$top/test/jobs
+kvm_stat=$ktree/tools/kvm/kvm_stat/kvm_stat
 passed=0 failed=0 skipped=0
 where=			# "LANE: " before the names of that lane's tests
 
@@ -195,22 +196,36 @@ test_nested()
 	verdict "nested: L3's log has no splat" "$top/test/scan-splats.sh" "$dir/l2/l2-dmesg.txt"
 }
 
-# test_debian DIR NAME RUN_OPTION... JOB: what JOB tests in a Debian as L1.
-test_debian()
+# test_job DIR NAME RUN_OPTION... JOB FILE...: what JOB gives verdicts on.
+test_job()
 {
 	local dir=$1 name=$2
 
-	run_job "$dir" -d "${@:3}" "$jobs/read-leaves.sh" || not_ok "$name" "its run in L1 failed: see $dir"
+	run_job "$dir" "${@:3}" || not_ok "$name" "its run in L1 failed: see $dir"
 	read_verdicts "$dir/verdicts" "$name: "
-	verdict "$name: cpuid in L2 reads what L1 logs" "$top/test/check-leaves.sh" "$dir"
-	verdict "$name: L1's log has no splat" "$top/test/scan-splats.sh" "$dir/l1-dmesg.txt"
-	verdict "$name: L2's log has no splat" "$top/test/scan-splats.sh" "$dir/l2-dmesg.txt"
+	verdict "$name: the logs of L1 and L2 have no splat" "$top/test/scan-splats.sh" "$dir"/*-dmesg.txt
+}
+
+# test_views DIR: whether all views of an L2 show the same.
+test_views()
+{
+	test_job "$1" views -t 400 "$jobs/views.sh" "$jobs/read-views.sh"
+	"$top/test/check-views.sh" "$1" >"$1/views" 2>"$1/views.log" || not_ok views "see $1/views.log"
+	read_verdicts "$1/views" "views: "
+}
+
+# test_debian DIR NAME RUN_OPTION... JOB FILE...: the same in a Debian as L1, where L2 reads the leaves.
+test_debian()
+{
+	test_job "$1" "$2" -d "${@:3}" "$jobs/read-leaves.sh"
+	verdict "$2: cpuid in L2 reads what L1 logs" "$top/test/check-leaves.sh" "$1"
 }
 
 make -s --no-print-directory -C "$top" lab selftest
 "$top/test/build-debian-l1.sh"
 rm -rf "$out"
 mkdir -p "$out"
+quiet "$out/kexec.log" gcc -Wall -Wextra -Werror -O2 -static -o "$out/kexec" "$top/test/kexec.c"
 
 verdict "the splat scan works" "$top/test/check-scan.sh"
 "$top/test/check-host.sh" >"$out/host-trouble" 2>"$out/host-trouble.log" ||
@@ -223,7 +238,12 @@ for lane in ${LANE:-svm vmx}; do
 	test_selftest "$out/$lane/selftest"
 	test_counters "$out/$lane/counters"
 	[ "$lane" != svm ] || test_nested "$out/$lane/nested"	# Bochs would take too long for an L3
-	test_debian "$out/$lane/host" host -t 900 "$jobs/host.sh"
+	test_views "$out/$lane/views"
+	test_job "$out/$lane/survival" survival -t 900 "$jobs/survive.sh" "$jobs/read-totals.sh" "$out/kexec"
+	test_job "$out/$lane/migration" migration "$jobs/migrate.sh" "$jobs/read-totals.sh" "$jobs/watch-exits.sh"
+	test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
+	test_debian "$out/$lane/host" host -t 900 "$jobs/host.sh" "$kvm_stat"
+	[ "$lane" != svm ] || test_job "$out/$lane/tools" tools -d "$jobs/compare-tools.sh" "$kvm_stat"	# 5 minutes in Bochs
 	test_debian "$out/$lane/kernel" "whole kernel" -k "$build/debian/vmlinuz" "$jobs/kernel.sh"
 done
 

@@ -99,6 +99,9 @@ read_leaves
 fails "make reload" "reload beside a guest is refused" "KVM is in use by pid $l2_pid \(qemu"
 fails "make uninstall" "uninstall beside a guest is refused" "KVM is in use by pid $l2_pid \(qemu"
 expect "the guest still runs" "its answer" "$(l2 'echo here')" = here
+passes "python3 /job/kvm_stat -1 -d" "kvm_stat, from debugfs" "^exits +[1-9]"
+expect "kvm_stat takes no table or array for a number" "lines" "$(grep -c ^exit_ /tmp/output)" -eq 0
+passes "python3 /job/kvm_stat -1" "kvm_stat, from tracepoints" "^kvm_exit +[1-9]"
 expect "the installation is still there" "files" "$(find "$installed" -name '*.ko' | wc -l)" -eq 3
 end_l2
 

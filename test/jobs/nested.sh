@@ -12,10 +12,10 @@ reflected=/sys/kernel/tracing/events/kvm/kvm_nested_vmexit_inject
 vmruns() { awk '$1 == "0x80" { n = $3 } END { print n + 0 }' "$l2_stats/exit_stats"; }
 
 # shellcheck disable=SC2034	# for start_qemu
-l2_files="bin job l2 lab lib lib64 modules" l2_memory=384
+l2_files="bin job l2 lab lib lib64 modules" l2_memory=384 l2_kernel_args=kvm.report_ignored_msrs=0
 trace_exits
 echo 'hist:keys=exit_code' >$reflected/trigger
-boot_l2 kvm.report_ignored_msrs=0
+boot_l2
 
 progress "L3 boots in L2"
 l2 'sh /job/nested-l2.sh' >/out/nested-l2.log &

@@ -43,7 +43,6 @@ become_hypervisor()
 {
 	mount -t debugfs debugfs /sys/kernel/debug
 	mount -t tracefs tracefs /sys/kernel/tracing
-	mkfifo /run/qmp.in /run/qmp.out /run/agent.in /run/agent.out
 	if [ -e /modules/irqbypass.ko ]; then		# Debian has modprobe instead
 		insmod /modules/irqbypass.ko
 		[ "$(kvm_vendor)" = kvm_intel ] || insmod /modules/ccp.ko
@@ -56,6 +55,9 @@ become_hypervisor()
 # A job may give L2 more, before it starts L2.
 l2_files=job		# files of L1 that L2 gets
 l2_memory=128		# MB
+l2_kernel_args=
+l2_qemu_args=
+l2_name=l2		# for the files and pipes, where there are several
 
 # start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel.
 start_qemu()
@@ -64,42 +66,64 @@ start_qemu()
 
 	shift
 	# shellcheck disable=SC2086	# several files
-	(cd / && find $l2_files | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >/tmp/l2-initrd
+	(cd / && find $l2_files | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >"/tmp/$l2_name-initrd"
+	# shellcheck disable=SC2086	# several words
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=off \
 		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
-		-kernel /l2/vmlinux -initrd /tmp/l2-initrd \
-		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti acpi=off pci=off edd=off $(grep -v '^#' /lab/fast-boot),trace_eval_init $args" "$@"
+		-kernel /l2/vmlinux -initrd "/tmp/$l2_name-initrd" \
+		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti acpi=off pci=off edd=off $(grep -v '^#' /lab/fast-boot),trace_eval_init $args" $l2_qemu_args "$@"
 }
 
-# boot_l2 [KERNEL_ARGS]: starts L2 and waits until it takes commands. Sets l2_pid and l2_stats, the
-# VM's directory in debugfs. L2's console goes to /out/l2-console.log.
-boot_l2()
+# start_l2: starts L2. Sets l2_pid. L2's console goes to /out/$l2_name-console.log.
+start_l2()
 {
-	progress "L2 boots"
-	start_qemu "loglevel=5 ${1:-}" -serial file:/out/l2-console.log -qmp pipe:/run/qmp \
-		-chardev pipe,id=agent,path=/run/agent -device isa-serial,chardev=agent,index=1 \
-		>/out/l2-qemu.log 2>&1 </dev/null &
+	local pipe
+
+	for pipe in qmp.in qmp.out agent.in agent.out; do
+		[ -p "/run/$l2_name-$pipe" ] || mkfifo "/run/$l2_name-$pipe"
+	done
+	start_qemu "loglevel=5 $l2_kernel_args" -serial "file:/out/$l2_name-console.log" -qmp "pipe:/run/$l2_name-qmp" \
+		-chardev "pipe,id=agent,path=/run/$l2_name-agent" -device isa-serial,chardev=agent,index=1 \
+		>"/out/$l2_name-qemu.log" 2>&1 </dev/null &
 	l2_pid=$!
-	exec 5<>/run/qmp.in 6<>/run/qmp.out 7<>/run/agent.in 8<>/run/agent.out
+}
+
+# connect_l2: qmp and l2 talk to that L2 from now on. Sets l2_stats, the VM's directory in debugfs.
+connect_l2()
+{
+	exec 5<>"/run/$l2_name-qmp.in" 6<>"/run/$l2_name-qmp.out" \
+		7<>"/run/$l2_name-agent.in" 8<>"/run/$l2_name-agent.out"
 	qmp qmp_capabilities
-	read_answer || fail "L2 did not come up"
 	set -- /sys/kernel/debug/kvm/"$l2_pid"-*
 	# shellcheck disable=SC2034	# for the jobs
 	l2_stats=$1
+}
+
+# boot_l2: both, and waits until L2 takes commands.
+boot_l2()
+{
+	progress "L2 boots"
+	start_l2
+	connect_l2
+	await_l2
+}
+
+# await_l2: waits for the end of a boot.
+await_l2()
+{
+	read_answer || fail "L2 did not come up"
 	progress "L2 is up"
 }
 
-# qmp COMMAND: stop, cont, ...; returns when QEMU has done it.
+# qmp COMMAND [ARGUMENTS]: stop, cont, ...; returns when QEMU has done it, with its answer in qmp_answer.
 qmp()
 {
-	local line
-
-	echo "{\"execute\": \"$1\"}" >&5
+	echo "{\"execute\": \"$1\", \"arguments\": {${2:-}}}" >&5
 	# shellcheck disable=SC3045	# busybox has read -t
-	while read -r -t 120 line <&6; do
-		case $line in
+	while read -r -t 120 qmp_answer <&6; do
+		case $qmp_answer in
 		*'"return"'*)	return ;;
-		*'"error"'*)	fail "QMP $1: $line" ;;
+		*'"error"'*)	fail "QMP $1: $qmp_answer" ;;
 		esac
 	done
 	fail "QEMU does not answer to $1"
@@ -135,10 +159,21 @@ snapshot()
 	cat /sys/kernel/tracing/events/kvm/kvm_exit/hist >"/out/$1.hist"
 }
 
-# end_l2: fetches L2's kernel log into /out/l2-dmesg.txt and ends L2.
+# show_tables: what debugfs shows of L2 and its vCPUs, with a word before each row that says of which.
+show_tables()
+{
+	local dir
+
+	sed 's/^/vm /' "$l2_stats/exit_stats"
+	for dir in "$l2_stats"/vcpu*; do
+		sed "s/^/${dir##*/} /" "$dir/exit_stats"
+	done
+}
+
+# end_l2: fetches L2's kernel log into /out/$l2_name-dmesg.txt and ends L2.
 end_l2()
 {
-	l2 dmesg >/out/l2-dmesg.txt
+	l2 dmesg >"/out/$l2_name-dmesg.txt"
 	echo quit >&7
 	wait "$l2_pid" || :
 }
