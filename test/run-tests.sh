@@ -30,8 +30,8 @@ verdict()
 	fi
 }
 
-# run_job DIR [OPTION...] FILE...: test/run-l1.sh with these, the results in DIR. QEMU forgets an interrupt now and then,
-# as test/run-l1.sh tells. Where a guest waits for ever then, it gets a second chance, and this says so.
+# run_job DIR [OPTION...] FILE...: test/run-l1.sh with these, the results in DIR. QEMU forgets an interrupt now and
+# then, as test/run-l1.sh tells. Where a guest waits for ever then, it gets a second chance, and this says so.
 run_job()
 {
 	local status=0
