@@ -216,7 +216,8 @@ test_job()
 
 	run_job "$dir" "${@:3}" || not_ok "$name" "its run in L1 failed: see $dir"
 	read_verdicts "$dir/verdicts" "$name: "
-	verdict "$name: the logs of L1 and L2 have no splat" "$top/test/scan-splats.sh" "$dir"/*-dmesg.txt
+	# The console, too: dmesg is of the last boot only.
+	verdict "$name: the logs of L1 and L2 have no splat" "$top/test/scan-splats.sh" "$dir"/*-dmesg.txt "$dir/l2-console.log"
 }
 
 # test_views DIR: whether all views of an L2 show the same.
