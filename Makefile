@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test shell bench lab selftest
+.PHONY: help demo test shell bench lab selftest exitstat
 .PHONY: modules install reload uninstall status kernel kernel-install kernel-deb
 .PHONY: fetch apply build export check clean
 
@@ -32,6 +32,9 @@ lab: build ## build the file systems of L1, the hypervisor, and of L2, its guest
 
 selftest: build ## build the KVM selftest of the series
 	$(call run,build-selftest.sh)
+
+exitstat: apply ## build exitstat, which shows the exits in a guest or on a host, as build/exitstat
+	$(call run,build-exitstat.sh)
 
 ## On a host, for the running kernel, or KVER=...:
 
