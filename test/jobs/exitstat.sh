@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# In L1: exitstat in an L2 of two vCPUs, where it must show exactly what /job/exit-workload does, and on L1 as the host.
+# Leaves its output in /out, and verdicts in /out/verdicts.
+set -eu
+
+# shellcheck source=test/l1/lib.sh
+. /lab/lib.sh
+params=/sys/module/kvm/parameters
+sock=/run/exitstat.sock
+
+if [ -e /sys/module/kvm_amd ]; then
+	cpuid=0x72 io=0x7b hypercall=0x81 instruction=vmmcall
+else
+	cpuid=10 io=30 hypercall=18 instruction=vmcall
+fi
+
+# exits REASON FILE...: the exits of REASON in exitstat's CSV, all rows added up.
+exits()
+{
+	local reason="$1"
+
+	shift
+	cat "$@" | awk -F , -v reason="$reason" '$6 == reason { sum += $8 } END { print sum + 0 }'
+}
+
+# exact NAME N REASON OPTIONS WORKLOAD: "exitstat -- WORKLOAD" in L2 shows N exits of REASON. L2's kernel makes a hypercall
+# now and then, too: try that again.
+exact()
+{
+	local tries=1
+
+	[ "$3" != $hypercall ] || tries=5
+	while [ $tries -gt 0 ]; do
+		progress "exitstat $4 -- $5"
+		l2 "/job/exitstat --csv $4 -- /job/exit-workload $5" >"/out/$1.csv"
+		[ "$(exits "$3" "/out/$1.csv")" -ne "$2" ] || break
+		tries=$((tries - 1))
+	done
+	expect "$1" "exits shown" "$(exits "$3" "/out/$1.csv")" -eq "$2"
+}
+
+# status_of COMMAND...: its exit status.
+status_of()
+{
+	local status=0
+
+	"$@" >/out/status.txt 2>&1 || status=$?
+	echo $status
+}
+
+# shellcheck disable=SC2034	# for start_qemu
+l2_qemu_args="-smp 2 -qmp unix:$sock,server=on,wait=off"
+boot_l2
+expect l2-has-two-cpus "CPUs in L2" "$(l2 nproc)" -eq 2
+
+progress "exitstat in L2"
+l2 '/job/exitstat' >/out/l2-table.txt
+l2 '/job/exitstat -l' >/out/l2-list.txt
+l2 '/job/exitstat -- /bin/busybox ls /' >/out/l2-command.txt
+
+exact nothing 0 $cpuid "" ""
+exact cpuid 1000 $cpuid "" "cpuid 1000"
+exact out 1000 $io "" "out 1000"
+exact hypercall 1000 $hypercall "" "$instruction 1000"
+exact mixed 300 $cpuid "" "cpuid 100 out 50 cpuid 200 $instruction 70"
+expect mixed-out "exits shown" "$(exits $io /out/mixed.csv)" -eq 50
+exact one-vcpu 1000 $cpuid "-c 1" "cpuid 1000"
+exact each-vcpu 1000 $cpuid -A "cpuid 1000"
+exact only-one-reason 1000 $cpuid "-r $cpuid" "cpuid 1000"
+
+progress "exitstat INTERVAL"
+l2 '/job/exit-workload sleep 4 cpuid 5000 & /job/exitstat --csv 1 10; wait' >/out/intervals.csv
+expect intervals-cpuid "exits in 10 intervals" "$(exits $cpuid /out/intervals.csv)" -eq 5000
+l2 '/job/exit-workload sleep 4 cpuid 5000 & /job/exitstat --csv -A 1 10; wait' >/out/intervals-each.csv
+expect intervals-each-vcpu "exits in 10 intervals" "$(exits $cpuid /out/intervals-each.csv)" -eq 5000
+l2 '/job/exitstat 1 2' >/out/l2-intervals.txt
+
+progress "a CPU of L2 goes and comes back"
+cpu1=/sys/devices/system/cpu/cpu1/online
+l2 "/job/exitstat --json -A 1 12 & sleep 4; echo 0 >$cpu1; sleep 4; echo 1 >$cpu1; wait \$!" >/out/hotplug.json
+awk '{ print gsub(/"vcpu"/, "") }' /out/hotplug.json | uniq | tr -d '\n' >/out/hotplug.txt
+expect hotplug-in-the-middle "vCPUs in the samples" "$(cat /out/hotplug.txt)" -eq 212
+
+progress "exitstat in L1"
+/job/exitstat >/out/l1-table.txt
+/job/exitstat -A 1 1 >/out/l1-each.txt
+qmp stop
+for options in "" -A "-c 1"; do
+	name=$(echo "paused$options" | tr -d ' ')
+	# The time, and nanoseconds, by a frequency that is measured each time, differ.
+	# shellcheck disable=SC2086	# options
+	/job/exitstat --csv -p "$l2_pid" $options | cut -d , -f 3-9 >"/out/$name-debugfs.csv"
+	umount /sys/kernel/debug
+	# shellcheck disable=SC2086
+	/job/exitstat --csv -p "$l2_pid" $options | cut -d , -f 3-9 >"/out/$name-qmp.csv"
+	mount -t debugfs debugfs /sys/kernel/debug
+	expect "$name-by-debugfs-and-qmp" "whether they differ" \
+		"$(status_of cmp "/out/$name-debugfs.csv" "/out/$name-qmp.csv")" -eq 0
+done
+expect paused-total "exits by exitstat, by KVM" \
+	"$(awk -F , '{ sum += $6 } END { print sum }' /out/paused-debugfs.csv)" -eq "$(cat "$l2_stats/exits")"
+qmp cont
+progress "exitstat -p in L1 while L2 works"
+/job/exitstat --csv -p "$l2_pid" 1 8 >/out/l1-intervals.csv &
+sleep 2
+l2 '/job/exit-workload out 3000'
+wait $!
+expect host-intervals "exits in 8 intervals" "$(exits $io /out/l1-intervals.csv)" -ge 3000
+expect host-no-such-process "exit status" "$(status_of /job/exitstat -p 1)" -eq 1
+
+echo N >$params/exit_stats_cpuid
+expect hidden-leaves "exit status" "$(status_of l2 /job/exitstat)" -eq 2
+echo Y >$params/exit_stats_cpuid
+echo N >$params/exit_stats
+l2 '/job/exitstat -- /job/exit-workload cpuid 10' >/out/off.txt
+expect not-counting "lines that say so" "$(grep -c 'does not count at present' /out/off.txt)" -eq 1
+echo Y >$params/exit_stats
+end_l2
