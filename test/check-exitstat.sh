@@ -55,7 +55,7 @@ run_transcript()
 		'= '*)
 			actual=$(status=0; eval "$command" 2>&1 || status=$?; echo "= $status")
 			actual=$(sed -E "${2-}" <<<"$actual")
-			expect "$command" diff -U 100 <(echo "$wanted$line") <(echo "$actual")
+			expect "${1%.transcript}: $command" diff -U 100 <(echo "$wanted$line") <(echo "$actual")
 			[ "$actual" = "$wanted$line" ] || cat "$work/log" >>"$work/differences"
 			;;
 		*)	wanted+=$line$'\n' ;;
