@@ -252,10 +252,25 @@ for lane in ${LANE:-svm vmx}; do
 	test_selftest "$out/$lane/selftest"
 	test_counters "$out/$lane/counters"
 	[ "$lane" != svm ] || test_nested "$out/$lane/nested"	# Bochs would take too long for an L3
-	test_views "$out/$lane/views"
-	test_job "$out/$lane/survival" survival -t 900 "$jobs/survive.sh" "$jobs/read-totals.sh" "$out/kexec"
-	test_job "$out/$lane/migration" migration "$jobs/migrate.sh" "$jobs/read-totals.sh" "$jobs/watch-exits.sh"
-	test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
+	case $kseries-$lane in
+	6.1-vmx)
+		skip "views, survival, migration, host's load" "not tried on 6.1 in Bochs yet"
+		;;
+	*)
+		test_views "$out/$lane/views"
+		test_job "$out/$lane/migration" migration "$jobs/migrate.sh" "$jobs/read-totals.sh" "$jobs/watch-exits.sh"
+		;;
+	esac
+	case $kseries-$lane in
+	6.12-*)
+		test_job "$out/$lane/survival" survival -t 900 "$jobs/survive.sh" "$jobs/read-totals.sh" "$out/kexec"
+		;;
+	6.1-svm)
+		skip survival "a 6.1 kernel does not come up after test/kexec.c yet"
+		;;
+	esac
+	# In the SVM lane L1's own periodic tick is most of what its guest could see.
+	[ "$kseries-$lane" != 6.12-vmx ] || test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
 	test_debian "$out/$lane/host" host -t 900 "$jobs/host.sh" "$kvm_stat"
 	[ "$lane" != svm ] || test_job "$out/$lane/tools" tools -d "$jobs/compare-tools.sh" "$kvm_stat"	# 5 minutes in Bochs
 	test_debian "$out/$lane/kernel" "whole kernel" -k "$build/debian/vmlinuz" "$jobs/kernel.sh"
