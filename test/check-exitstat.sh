@@ -249,15 +249,16 @@ promtool_accepts() { exitstat "$@" --openmetrics | "$build/tools/promtool" check
 # What node_exporter serves is what the example in the documentation wrote, no more and no less.
 node_exporter_serves()
 {
-	local pid answer
+	local pid address answer
 
 	mkdir -p "$work/textfiles"
 	(cd "$work/textfiles" && eval "$(grep '^ *exitstat --openmetrics >' "$top/Documentation/exitstat.rst")")
 	"$build/tools/prometheus-node-exporter" --collector.disable-defaults --collector.textfile \
-		--collector.textfile.directory="$work/textfiles" --web.listen-address=127.0.0.1:19100 2>"$work/error" &
+		--collector.textfile.directory="$work/textfiles" --web.listen-address=127.0.0.1:0 2>"$work/error" &
 	pid=$!
 	for _ in $(seq 100); do
-		answer=$(curl -s http://127.0.0.1:19100/metrics) && break
+		address=$(sed -n 's/.*msg="Listening on" address=//p' "$work/error")
+		[ -z "$address" ] || ! answer=$(curl -s "http://$address/metrics") || break
 		sleep 0.1
 	done
 	kill $pid

@@ -235,16 +235,20 @@ test_debian()
 	verdict "$2: cpuid in L2 reads what L1 logs" "$top/test/check-leaves.sh" "$1"
 }
 
-make -s --no-print-directory -C "$top" lab selftest
+make -s --no-print-directory -C "$top" lab selftest exitstat
 "$top/test/build-debian-l1.sh"
 rm -rf "$out"
 mkdir -p "$out"
 quiet "$out/kexec.log" gcc -Wall -Wextra -Werror -O2 -static -o "$out/kexec" "$top/test/kexec.c"
+quiet "$out/exit-workload.log" gcc -Wall -Wextra -Werror -O2 -static -nostdlib -ffreestanding \
+	-o "$out/exit-workload" "$top/test/exit-workload.c"
 
 verdict "the splat scan works" "$top/test/check-scan.sh"
 "$top/test/check-host.sh" >"$out/host-trouble" 2>"$out/host-trouble.log" ||
 	not_ok "host's commands in trouble" "see $out/host-trouble.log"
 read_verdicts "$out/host-trouble" "host: "
+"$top/test/check-exitstat.sh" >"$out/exitstat" 2>"$out/exitstat.log" || not_ok exitstat "see $out/exitstat.log"
+read_verdicts "$out/exitstat" "exitstat: "
 
 for lane in ${LANE:-svm vmx}; do
 	export LANE=$lane
@@ -252,25 +256,12 @@ for lane in ${LANE:-svm vmx}; do
 	test_selftest "$out/$lane/selftest"
 	test_counters "$out/$lane/counters"
 	[ "$lane" != svm ] || test_nested "$out/$lane/nested"	# Bochs would take too long for an L3
-	case $kseries-$lane in
-	6.1-vmx)
-		skip "views, survival, migration, host's load" "not tried on 6.1 in Bochs yet"
-		;;
-	*)
-		test_views "$out/$lane/views"
-		test_job "$out/$lane/migration" migration "$jobs/migrate.sh" "$jobs/read-totals.sh" "$jobs/watch-exits.sh"
-		;;
-	esac
-	case $kseries-$lane in
-	6.12-*)
-		test_job "$out/$lane/survival" survival -t 900 "$jobs/survive.sh" "$jobs/read-totals.sh" "$out/kexec"
-		;;
-	6.1-svm)
-		skip survival "a 6.1 kernel does not come up after test/kexec.c yet"
-		;;
-	esac
+	test_views "$out/$lane/views"
+	test_job "$out/$lane/migration" migration "$jobs/migrate.sh" "$jobs/read-totals.sh" "$jobs/watch-exits.sh"
+	test_job "$out/$lane/survival" survival -t 900 "$jobs/survive.sh" "$jobs/read-totals.sh" "$out/kexec"
+	test_job "$out/$lane/exitstat" exitstat -t 400 "$jobs/exitstat.sh" "$build/exitstat/exitstat" "$out/exit-workload"
 	# In the SVM lane L1's own periodic tick is most of what its guest could see.
-	[ "$kseries-$lane" != 6.12-vmx ] || test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
+	[ "$lane" != vmx ] || test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
 	test_debian "$out/$lane/host" host -t 900 "$jobs/host.sh" "$kvm_stat"
 	[ "$lane" != svm ] || test_job "$out/$lane/tools" tools -d "$jobs/compare-tools.sh" "$kvm_stat"	# 5 minutes in Bochs
 	test_debian "$out/$lane/kernel" "whole kernel" -k "$build/debian/vmlinuz" "$jobs/kernel.sh"
