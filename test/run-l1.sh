@@ -3,7 +3,7 @@
 # Boots L1, Debian's stock kernel with the KVM modules of DIR, and runs the shell script JOB in it.
 # Usage: [LANE=vmx|svm] test/run-l1.sh [-b] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}
 # LANE says what L1 has: vmx, in Bochs or where that is real in QEMU (default), or svm, in QEMU, always emulated.
-# -b takes Bochs even where VMX is real, for a TSC that counts instructions.
+# -b takes Bochs in any case, for a TSC that counts instructions.
 # -d boots the Debian of test/build-debian-l1.sh, from a disk that forgets what L1 writes; JOB loads KVM itself.
 # -k boots another kernel than Debian's.
 # -i puts L1's console, with a shell, on the terminal, instead of a job.
@@ -44,7 +44,9 @@ put_modules()
 # start_bochs: Bochs boots from a CD only. Its term display needs a terminal, which script(1) gives it.
 start_bochs()
 {
-	local console="mode=file, dev=$out/l1-console.log" sync=none drive=
+	local console="mode=file, dev=$out/l1-console.log" sync=none drive='' model=corei7_haswell_4770
+
+	[ "$lane" = vmx ] || model=trinity_apu		# later ones of AMD's do not boot Linux here
 
 	if [ -n "$terminal" ]; then
 		console="mode=term, dev=$terminal"
@@ -71,7 +73,7 @@ start_bochs()
 
 	# reset_on_triple_fault=0 with reboot=t on the command line makes a panic of L1 the end of Bochs.
 	cat >"$work/bochsrc" <<-END
-		cpu: model=corei7_haswell_4770, count=1, ips=50000000, reset_on_triple_fault=0
+		cpu: model=$model, count=1, ips=50000000, reset_on_triple_fault=0
 		memory: guest=1024, host=1024
 		romimage: file=/usr/share/bochs/BIOS-bochs-latest
 		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
@@ -147,7 +149,7 @@ disk=
 kernel=$build/lab/vmlinuz
 while getopts :bdk:m:t:o:i opt; do
 	case $opt in
-	b) [ "$lane" = vmx ] || die "-b is Bochs, which has no SVM: run it without LANE=$lane"; bochs=1 ;;
+	b) bochs=1 ;;
 	d) disk=$build/debian/disk ;;
 	k) kernel=$OPTARG ;;
 	m) from=$OPTARG ;;
@@ -211,11 +213,18 @@ rm -f "$out/l1-status"
 # nopti and test/l1/fast-boot spare the emulator more than half of the boot.
 cmdline="console=ttyS0,115200 loglevel=5 tsc=reliable no_timer_check nowatchdog panic=-1 reboot=t"
 cmdline+=" clearcpuid=ht nokaslr nopti $(grep -v '^#' "$top/test/l1/fast-boot")"
-if [ "$lane" = svm ]; then
+# L2 looks for counters and the like that the emulated AMD CPUs lack: KVM shall not log that.
+[ "$lane" = vmx ] || cmdline+=" kvm.report_ignored_msrs=0"
+if [ -n "$bochs" ] || { [ "$lane" = vmx ] && ! has_nested; }; then
+	log "L1 boots (Bochs, ${lane^^})"
+	start_bochs
+elif [ "$lane" = vmx ]; then
+	log "L1 boots (QEMU)"
+	start_qemu -accel kvm -cpu host
+else
 	log "L1 boots (QEMU, SVM)"
 	# A family without the faults of EPYC's, which the kernel warns about. The emulated xsave, which AVX needs,
-	# confuses L2's kernel. L2 looks for counters that this CPU lacks: KVM shall not log that.
-	cmdline+=" kvm.report_ignored_msrs=0"
+	# confuses L2's kernel.
 	# QEMU loses a pending interrupt now and then: the emulation of VMRUN and of VM-exits changes what is pending
 	# without a lock, while another thread runs the timers. A periodic tick soon makes it look again; from an idle
 	# CPU's single timer L1 would never wake up.
@@ -224,12 +233,6 @@ if [ "$lane" = svm ]; then
 	# emulated timer on a busy machine, it may be wrong by any factor.
 	cmdline+=" tsc_early_khz=$(awk '$1 == "bogomips" { printf "%d", $3 * 500; exit }' /proc/cpuinfo)"
 	start_qemu -accel tcg -cpu EPYC,family=20,+svm,+npt,-xsave,-avx,-avx2
-elif [ -z "$bochs" ] && has_nested; then
-	log "L1 boots (QEMU)"
-	start_qemu -accel kvm -cpu host
-else
-	log "L1 boots (Bochs)"
-	start_bochs
 fi
 
 end=$((SECONDS + limit))
