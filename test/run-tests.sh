@@ -260,8 +260,8 @@ for lane in ${LANE:-svm vmx}; do
 	test_job "$out/$lane/migration" migration "$jobs/migrate.sh" "$jobs/read-totals.sh" "$jobs/watch-exits.sh"
 	test_job "$out/$lane/survival" survival -t 900 "$jobs/survive.sh" "$jobs/read-totals.sh" "$out/kexec"
 	test_job "$out/$lane/exitstat" exitstat -t 400 "$jobs/exitstat.sh" "$build/exitstat/exitstat" "$out/exit-workload"
-	# In the SVM lane L1's own periodic tick is most of what its guest could see.
-	[ "$lane" != vmx ] || test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
+	# In the SVM lane L1's own periodic tick is most of what its guest could see; on 6.1 it takes over 3 minutes.
+	[ "$kseries-$lane" != 6.12-vmx ] || test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
 	test_debian "$out/$lane/host" host -t 900 "$jobs/host.sh" "$kvm_stat"
 	[ "$lane" != svm ] || test_job "$out/$lane/tools" tools -d "$jobs/compare-tools.sh" "$kvm_stat"	# 5 minutes in Bochs
 	test_debian "$out/$lane/kernel" "whole kernel" -k "$build/debian/vmlinuz" "$jobs/kernel.sh"
