@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test shell bench lab selftest exitstat
+.PHONY: help demo test shell bench report lab selftest exitstat
 .PHONY: modules install reload uninstall status kernel kernel-install kernel-deb
 .PHONY: fetch apply build export check clean
 
@@ -24,8 +24,11 @@ test: ## run the tests, for both series, on VMX and SVM, or less with KSERIES=..
 shell: lab ## a console in L1, with a command there that boots L2
 	@test/open-shell.sh
 
-bench: lab selftest ## measure what the accounting costs on VMX, as a table
+bench: lab selftest ## measure what the accounting costs, as a table
 	@test/run-bench.sh
+
+report: ## measure the VM-exits of a guest from boot to reboot, for both series and lanes: a page with pictures
+	@test/run-report.sh
 
 lab: build ## build the file systems of L1, the hypervisor, and of L2, its guest
 	@test/build-lab.sh

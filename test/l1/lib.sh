@@ -57,6 +57,7 @@ l2_files=job		# files of L1 that L2 gets
 l2_memory=128		# MB
 l2_kernel_args=
 l2_qemu_args=
+l2_acpi=off		# on: L2 finds virtio devices, too, for which its kernel needs modules
 l2_name=l2		# for the files and pipes, where there are several
 
 # start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel.
@@ -65,13 +66,14 @@ start_qemu()
 	local args="$1"
 
 	shift
+	[ "$l2_acpi" = on ] || args="acpi=off pci=off $args"
 	# shellcheck disable=SC2086	# several files
 	(cd / && find $l2_files | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >"/tmp/$l2_name-initrd"
 	# shellcheck disable=SC2086	# several words
-	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=off \
+	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=$l2_acpi \
 		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
 		-kernel /l2/vmlinux -initrd "/tmp/$l2_name-initrd" \
-		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti acpi=off pci=off edd=off $(grep -v '^#' /lab/fast-boot),trace_eval_init $args" $l2_qemu_args "$@"
+		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti edd=off $(grep -v '^#' /lab/fast-boot),trace_eval_init $args" $l2_qemu_args "$@"
 }
 
 # start_l2: starts L2. Sets l2_pid. L2's console goes to /out/$l2_name-console.log.
