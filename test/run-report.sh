@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Measures what VM-exits a guest takes from boot to reboot, for every series and lane, one after the other, and writes
-# the report on it: build/report/report.rst, with pictures (SVG) and the data (CSV) in a directory for each.
+# the report on it: build/report/report.rst, with pictures (SVG) and the data (CSV) in a directory for each. A copy is kept
+# in Documentation/report.
 # Usage: make report; KSERIES=... or LANE=... leaves the others out
 
 # shellcheck source=scripts/lib.sh

@@ -150,6 +150,11 @@ pages = [
         since the lab emulates the CPU: in Bochs (vmx) **a cycle is an instruction**, and a second 50 million of them. In
         QEMU (svm) cycles are ticks of the TSC of the machine that emulates, during which it executes many of its own
         instructions for one of the guest's: compare them with each other only."""),
+    paragraph("""What costs more than the rest, and why: *disk* and *network*, because every request touches registers of
+        virtio's devices (EPT_MISCONFIG; npf on SVM) and its interrupt the APIC's (MSR_WRITE; msr). A *timer* is a write
+        to the APIC, and the wait a HLT. A *fork* takes almost no exit for itself, but the C library of a new program
+        asks with CPUID what the CPU can do. A busy loop takes the exits of timer ticks only, the guest's and the
+        hypervisor's."""),
     heading("How it was run", "="),
     paragraph("""The guest (L2) has Debian's stock kernel of the series' version, one vCPU, 256 MB, a virtio disk and a
         virtio network card, with the busybox shell as its first program: no systemd, no other services. The kernel is
@@ -158,7 +163,7 @@ pages = [
         two phases the guest is paused and its counters are read. A phase begins and ends with I/O exits, because its
         command and the answer go through an emulated serial port."""),
     paragraph("""The phases: *boot*; *drivers*, virtio's modules are loaded; *idle*, a sleep; *disk-read* and *disk-write*, 64 KiB
-        each, without the page cache; *network-ping*, a packet every 10 ms to the hypervisor and back; *network-send*, a
+        at a time, without the page cache; *network-ping*, a packet every 10 ms to the hypervisor and back; *network-send*, a
         TCP stream; *cpu-load*, a busy loop; *timer*, sleeps of 1 ms; *fork*, a new program again and again; *memory*,
         48 MiB are written for the first time; *memory-again*, the same memory, written again and again; *reboot*, from
         the command to the first program's answer."""),
