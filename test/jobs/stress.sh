@@ -1,0 +1,141 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# In L1: what the accounting does while VMs come and go, modules are reloaded and parameters change, beside an L2 that
+# reads its leaves, and whether memory is back afterwards. Beside this lies stress-vms, of test/stress-vms.c. Verdicts
+# in /out/verdicts, the memory at each time in /out/memory.txt.
+set -eu
+
+# shellcheck source=test/l1/lib.sh
+. /lab/lib.sh
+
+vms=1000 toggles=1000 reloads=200
+few=100			# VMs, before memory is looked at for the first time, and again
+debugfs=/sys/kernel/debug/kvm
+
+# measure NAME: appends lines "NAME WHAT NUMBER" to /out/memory.txt. All but the last two are in KB. "other" are the
+# pages that no counter has, as those that KVM allocates one by one.
+measure()
+{
+	local cache
+
+	sleep 3			# RCU, and what a work queue frees
+	echo 3 >/proc/sys/vm/drop_caches
+	for cache in /sys/kernel/slab/*/shrink; do
+		echo 1 >"$cache"
+	done
+	sleep 1
+	awk -v name="$1" '
+		{ kb[$1] = $2 }
+		/^(SUnreclaim|Slab|Percpu|KernelStack|PageTables|VmallocUsed):/ { print name, substr($1, 1, length($1) - 1), $2 }
+		END {
+			print name, "other", kb["MemTotal:"] - kb["MemFree:"] - kb["Buffers:"] - kb["Cached:"] - \
+				kb["AnonPages:"] - kb["Slab:"] - kb["KernelStack:"] - kb["PageTables:"] - \
+				kb["SecPageTables:"] - kb["Percpu:"] - kb["VmallocUsed:"]
+		}' /proc/meminfo >>/out/memory.txt
+	# The vCPUs themselves, and what KVM shows of them.
+	awk -v name="$1" '$1 == "kvm_vcpu" { n = $2 } END { print name, "kvm_vcpu", n + 0 }' /proc/slabinfo >>/out/memory.txt
+	if [ -d $debugfs ]; then
+		echo "$1 debugfs $(find $debugfs | wc -l)" >>/out/memory.txt
+	fi
+}
+
+# kb NAME WHAT: from there.
+kb() { awk -v name="$1" -v what="$2" '$1 == name && $2 == what { print $3 }' /out/memory.txt; }
+
+# compare RUN FIRST SECOND LAST ADDITIONS: from SECOND to LAST, no counter has grown by more than from FIRST to SECOND,
+# when there were fewer additions, plus 256 KB: then it is not what each addition leaves.
+compare()
+{
+	local what tolerance
+
+	for what in SUnreclaim Slab Percpu KernelStack PageTables VmallocUsed other; do
+		tolerance=$(($(kb "$3" $what) - $(kb "$2" $what)))
+		tolerance=$((256 + (tolerance > 0 ? tolerance : 0)))
+		expect "$1: memory is back: $what, up to $tolerance KB" "KB more" \
+			$(($(kb "$4" $what) - $(kb "$3" $what))) -le $tolerance
+	done
+	for what in kvm_vcpu debugfs; do
+		[ -z "$(kb "$2" $what)" ] ||
+			expect "$1: memory is back: $what, exactly" "number" "$(kb "$4" $what)" -eq "$(kb "$3" $what)"
+	done
+}
+
+# stress ARG...: stress-vms, with its verdicts.
+stress()
+{
+	local status=0
+
+	/job/stress-vms "$@" >>/out/verdicts 2>>/out/stress.log || status=$?
+	expect "stress-vms $* ends" status $status -eq 0
+}
+
+# lost_exits: of L2, stopped: those that KVM has and the slots have not.
+lost_exits()
+{
+	echo $(($(cat "$l2_stats/exits") - $(awk '$1 == "total" { print $2 }' "$l2_stats/exit_stats")))
+}
+
+# reload_often TIMES: KVM's modules, each time with a VM.
+reload_often()
+{
+	local left=$1
+
+	while [ "$left" -gt 0 ]; do
+		# A file that is being read keeps kvm.
+		until rmmod "$(kvm_vendor)" 2>/dev/null; do :; done
+		until rmmod kvm 2>/dev/null; do :; done
+		load_kvm /modules
+		QUIET=1 /job/stress-vms churn 1 >>/out/verdicts 2>>/out/stress.log
+		left=$((left - 1))
+	done
+}
+
+# Threads are then preempted in the kernel, too.
+echo full >/sys/kernel/debug/sched/preempt
+
+l2_files="job/read-totals.sh job/watch-exits.sh"
+boot_l2
+l2 'sh /job/watch-exits.sh >/tmp/watched 2>&1 &'
+
+progress "$few VMs"
+stress churn $few
+measure few
+progress "$few VMs again"
+stress churn $few
+measure again
+progress "$vms VMs"
+stress churn $vms
+measure many
+compare "$vms VMs" few again many
+
+qmp stop
+expect "beside them, all slots of L2 are KVM's exits" "lost" "$(lost_exits)" -eq 0
+qmp cont
+progress "writing the parameters $toggles times"
+stress toggle $toggles
+qmp stop
+lost=$(lost_exits)
+qmp cont
+sleep 3
+qmp stop
+expect "after the parameters changed, L2's exits are all accounted" "lost" "$(lost_exits)" -eq "$lost"
+qmp cont
+l2 'touch /tmp/stop; sleep 2; cat /tmp/watched' >/out/watched.txt
+end_l2
+
+progress "20 reloads"
+while :; do
+	find $debugfs /sys/module/kvm/parameters -type f -exec cat {} + || :
+done >/dev/null 2>&1 &
+reader=$!
+reload_often 20
+measure reload-few
+reload_often 20
+measure reload-again
+progress "$reloads reloads"
+reload_often $reloads
+measure reload-many
+kill $reader
+expect "$reloads reloads of the modules, with a VM each" "loaded" -d $debugfs
+compare "$reloads reloads" reload-few reload-again reload-many
