@@ -85,8 +85,12 @@ extern const u8 small_vm_ud[], small_vm_gp[], small_vm_handlers_end[];
 
 static inline int vm_ioctl(int fd, unsigned long request, const char *name, unsigned long arg)
 {
-	int r = ioctl(fd, request, arg);
+	int r;
 
+	/* A signal may come at any time. */
+	do {
+		r = ioctl(fd, request, arg);
+	} while (r < 0 && errno == EINTR);
 	if (r < 0)
 		err(1, "%s", name);
 	return r;

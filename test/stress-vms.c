@@ -12,8 +12,8 @@
  * stress-vms toggle TIMES: a few VMs run, while each parameter is written
  * TIMES times.  From then on, a vCPU must count each exit again.
  *
- * Prints verdicts.  With a variable QUIET in the environment, nothing but the
- * VMs themselves, and only verdicts on what failed.
+ * Prints verdicts.  With a variable QUIET in the environment, only one on VMs
+ * that failed.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -355,8 +355,6 @@ static void start_others(void)
 	struct sigaction action = { .sa_handler = ignore_signal };
 	size_t i;
 
-	if (getenv("QUIET"))
-		return;
 	sigaction(SIGUSR1, &action, NULL);
 	children[0] = start_child(keep_busy);
 	children[1] = start_child(keep_busy);
@@ -370,8 +368,6 @@ static void end_others(void)
 {
 	size_t i;
 
-	if (getenv("QUIET"))
-		return;
 	stop = true;
 	for (i = 0; i < ARRAY_SIZE(others); i++)
 		pthread_join(other_threads[i], NULL);
@@ -379,6 +375,8 @@ static void end_others(void)
 		kill(children[i], SIGKILL);
 		waitpid(children[i], NULL, 0);
 	}
+	if (getenv("QUIET"))
+		return;
 	verdict(nr_interrupted, "signals have interrupted KVM_RUN %lu times", nr_interrupted);
 	verdict(nr_tables && nr_stats, "%lu tables in debugfs and %lu binary statistics were whole", nr_tables, nr_stats);
 	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)

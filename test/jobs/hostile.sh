@@ -8,7 +8,8 @@ set -eu
 # shellcheck source=test/l1/lib.sh
 . /lab/lib.sh
 
-random=1000000			# reads, on one vCPU, one after the other
+random=1000000			# reads
+[ "$(kvm_vendor)" = kvm_amd ] || random=200000	# in Bochs more would take over 10 minutes
 limit=512			# lines that a VM gets in a minute
 
 # count_lines PID: of the log's, by what that process's guest read.
@@ -66,6 +67,14 @@ kill -STOP $flood
 cost paused
 kill -CONT $flood
 cost reads
+if [ "$(kvm_vendor)" = kvm_intel ]; then	# in Bochs a tick is an instruction; elsewhere the machine's load decides
+	for kind in other leaf; do
+		compare_cost $kind 2 0
+		compare_cost $kind 3 1
+	done
+else
+	progress "not judged: what another VM's exits cost"
+fi
 lines=$(count_lines $cost_pid)
 expect "another VM has all its lines meanwhile" "lines" "$lines" -ge $limit
 /job/hostile-guest victim 20 >/out/victim.txt &
@@ -80,6 +89,11 @@ while [ "$(count_lines $flood)" -lt $((2 * limit)) ] && [ $tries -lt 120 ]; do
 done
 sleep 5
 kill -0 $flood || fail "the flood has ended"
+for vcpu in 0 1; do
+	# shellcheck disable=SC2144	# there is one
+	expect "vCPU $vcpu of the hostile guest reads in a tight loop" "exits by CPUID" "$(awk '
+		tolower($2) == "cpuid" { print $3 }' /sys/kernel/debug/kvm/$flood-*/vcpu$vcpu/exit_stats)" -gt 10000
+done
 kill $flood
 lines=$(count_lines $flood)
 expect "a new minute brings new lines" "lines" "$lines" -eq $((2 * limit))

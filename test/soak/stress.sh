@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Stress in L1: VMs created and destroyed, modules reloaded and parameters written, each many times, while everything
+# that shows exits is read; then memory must be back, and all slots must be KVM's exits. See test/jobs/stress.sh.
+# Prints verdicts; the logs are in build/SERIES/soak/LANE/stress.
+# Usage: [KSERIES=...] [LANE=vmx|svm] test/soak/stress.sh, after make lab
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=test/soak-lib.sh
+. "$top/test/soak-lib.sh"
+
+run_soak stress stress-vms -t 3600 "$top"/test/jobs/{stress,read-totals,watch-exits}.sh
