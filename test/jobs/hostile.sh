@@ -90,7 +90,6 @@ done
 sleep 5
 kill -0 $flood || fail "the flood has ended"
 for vcpu in 0 1; do
-	# shellcheck disable=SC2144	# there is one
 	expect "vCPU $vcpu of the hostile guest reads in a tight loop" "exits by CPUID" "$(awk '
 		tolower($2) == "cpuid" { print $3 }' /sys/kernel/debug/kvm/$flood-*/vcpu$vcpu/exit_stats)" -gt 10000
 done

@@ -14,7 +14,7 @@ few=100			# VMs, before memory is looked at for the first time, and again
 debugfs=/sys/kernel/debug/kvm
 
 # measure NAME: appends lines "NAME WHAT NUMBER" to /out/memory.txt. All but the last two are in KB. "other" are the
-# pages that no counter has, as those that KVM allocates one by one.
+# pages that no counter has, as those that KVM allocates one by one; free ones on the CPUs' own lists are in zoneinfo.
 measure()
 {
 	local cache
@@ -27,6 +27,7 @@ measure()
 	sleep 1
 	{
 		awk -v name="$1" '
+			FILENAME ~ /zoneinfo/ { kb["lists"] += $1 == "count:" ? 4 * $2 : 0; next }
 			{ kb[$1] = $2 }
 			/^(SUnreclaim|Slab|Percpu|KernelStack|PageTables|VmallocUsed):/ {
 				print name, substr($1, 1, length($1) - 1), $2
@@ -34,8 +35,8 @@ measure()
 			END {
 				print name, "other", kb["MemTotal:"] - kb["MemFree:"] - kb["Buffers:"] - kb["Cached:"] - \
 					kb["AnonPages:"] - kb["Slab:"] - kb["KernelStack:"] - kb["PageTables:"] - \
-					kb["SecPageTables:"] - kb["Percpu:"] - kb["VmallocUsed:"]
-			}' /proc/meminfo
+					kb["SecPageTables:"] - kb["Percpu:"] - kb["VmallocUsed:"] - kb["lists"]
+			}' /proc/zoneinfo /proc/meminfo
 		# The vCPUs themselves, and what KVM shows of them.
 		awk -v name="$1" '$1 == "kvm_vcpu" { n = $2 } END { print name, "kvm_vcpu", n + 0 }' /proc/slabinfo
 		echo "$1 debugfs $(find $debugfs | wc -l)"
@@ -95,7 +96,7 @@ reload_often()
 		load_kvm /modules
 		QUIET=1 /job/stress-vms churn 2 >>/out/verdicts 2>>/out/stress.log
 		left=$((left - 1))
-		[ $((left % 50)) -ne 0 ] || progress "$left more reloads"
+		[ "$left" -eq 0 ] || [ $((left % 50)) -ne 0 ] || progress "$left more reloads"
 	done
 }
 
