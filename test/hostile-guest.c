@@ -671,8 +671,8 @@ static void run_cost(void)
 
 	/* The first ones use up what may be logged. */
 	run_victim(600);
-	measure("other", 0, 0, &layout, fd);
-	measure("leaf", LEAF_EXITS, reason_cpuid(), &layout, fd);
+	measure("other-leaf", 0, 0, &layout, fd);
+	measure("statistics", LEAF_EXITS, reason_cpuid(), &layout, fd);
 }
 
 static u64 number(const char *arg)
