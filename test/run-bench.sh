@@ -14,26 +14,7 @@ out=$build/bench/$lane
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-log "building the benchmark"
-kvm_tests=$ktree/tools/testing/selftests/kvm
-mapfile -t objects < <(find "$build/selftests.obj/lib" -name '*.o')
-# The flags of the selftests' Makefile: the guest runs this code without a C library, and takes interrupts in it.
-quiet "$build/bench.log" gcc -Wall -Werror -O2 -std=gnu99 -D_GNU_SOURCE -DCONFIG_64BIT -U_FORTIFY_SOURCE \
-	-fno-builtin-memcmp -fno-builtin-memcpy -fno-builtin-memset -fno-builtin-strnlen \
-	-fno-stack-protector -fno-PIE -fno-strict-aliasing -march=x86-64-v2 -mno-red-zone \
-	-I"$ktree/tools/include" -I"$ktree/tools/arch/x86/include" -I"$ktree/usr/include" \
-	-I"$kvm_tests/include" -I"$kvm_tests/include/x86_64" -I"$kvm_tests/.." \
-	-static -no-pie -pthread -o "$selftests/bench-exits" "$top/test/bench-exits.c" "${objects[@]}"
-
-mkdir "$work/stock"
-vendor=intel
-[ "$lane" = vmx ] || vendor=amd
-for module in kvm kvm-$vendor; do
-	xz -dcf "$(stock_module "arch/x86/kvm/$module")" >"$work/stock/$module.ko"
-done
-tar -C "$work/stock" -cf "$work/stock.tar" .
-tar -C "$modules" -cf "$work/patched.tar" kvm.ko kvm-$vendor.ko
-
+"$top/test/build-bench.sh" "$work"
 rm -rf "$out"
 "$top/test/run-l1.sh" -b -m none -o "$out" "$top/test/jobs/bench.sh" \
 	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" ||
