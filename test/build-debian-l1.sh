@@ -88,7 +88,7 @@ make_root()
 	quiet "$debian/install.log" in_root "$1" env INITRD=No sh -euc '
 		apt-get update -q
 		apt-get install -y -q --no-install-recommends /tmp/*.deb "$@"
-		apt-get clean' sh bpfcc-tools busybox-static git kmod linux-perf make openssl python3 qemu-system-x86
+		apt-get clean' sh bpfcc-tools bpftrace busybox-static git kmod linux-perf make openssl python3 qemu-system-x86
 	rm "$1"/tmp/*.deb
 	ln -s /usr/bin/qemu-system-x86_64-microvm "$1/usr/local/bin/qemu"	# the lab's name for it
 	mkdir "$1"/{job,lab,out}
