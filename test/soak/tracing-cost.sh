@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Compares what a VM-exit costs with ours and, on Debian's own modules, with tracers that count exits: a histogram of
+# the tracepoint, a BPF program, perf kvm stat. In Bochs a tick of the TSC is an instruction; the table is
+# build/SERIES/soak/vmx/tracing-cost/table.txt. The SVM lane has no count of instructions: there only that the tracers
+# count is judged. Usage: [KSERIES=...] [LANE=vmx|svm] test/soak/tracing-cost.sh, after make lab selftest
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+out=$build/soak/$lane/tracing-cost
+kinds=(unpatched patched hist bpftrace perf)
+
+# verdict WHAT TEST_ARGS...: by test(1).
+verdict()
+{
+	if [ "${@:2}" ]; then
+		echo "ok tracing-cost: $1"
+	else
+		echo "not ok tracing-cost: $1: it does not hold: ${*:2}"
+	fi
+}
+
+# judge_cost: that ours costs less than each of the others, by exit.
+judge_cost()
+{
+	local name unpatched patched hist bpftrace perf other
+
+	# shellcheck disable=SC2034	# ${!other}
+	while IFS=, read -r name unpatched patched hist bpftrace perf; do
+		for other in hist bpftrace perf; do
+			verdict "$name: ours costs less than $other" $((patched - unpatched)) -lt $((${!other} - unpatched))
+		done
+	done < <(tail -n +2 "$out/cost.csv")
+	awk -F, '
+		NR == 1 { printf "%-28s %10s %15s %15s %15s %15s\n", $1, $2, $3, $4, $5, $6; next }
+		{ printf "%-28s %10d", $1, $2; for (i = 3; i <= 6; i++) printf " %7d (%+5d)", $i, $i - $2; print "" }
+		' "$out/cost.csv" >"$out/table.txt"
+}
+
+"$top/test/build-debian-l1.sh"
+rm -rf "$out"
+mkdir -p "$out"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$top/test/build-bench.sh" "$work"
+# -b: Bochs even where VMX is real.
+bochs=-b cpuid=CPUID number=10
+[ "$lane" = vmx ] || bochs='' cpuid=cpuid number=114
+"$top/test/run-l1.sh" -d ${bochs:+"$bochs"} -t 2400 -o "$out" "$top/test/jobs/tracing-cost.sh" \
+	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" ||
+	echo "not ok tracing-cost: its run in L1 failed: see $out"
+
+for kind in "${kinds[@]}"; do
+	verdict "the guest loop ran: $kind" -s "$out/bench-$kind.csv"
+done
+hist=$(sed -n "s/.*exit_reason: *$number .*hitcount: *//p" "$out/hist.txt")
+verdict "the histogram counted its CPUID exits" "${hist:-0}" -gt 0
+verdict "so did the BPF program" "$(sed -n "s/^@\[$number\]: //p" "$out/bpftrace.txt")" = "$hist"
+verdict "so did perf kvm stat" "$(awk -v name=$cpuid '$1 == name { print $2 }' "$out/perf.txt")" = "$hist"
+
+if [ "$lane" = vmx ]; then
+	(cd "$out" && {
+		(IFS=, && echo "exit,${kinds[*]}")
+		paste -d, bench-{unpatched,patched,hist,bpftrace,perf}.csv | cut -d, -f1,2,4,6,8,10
+	} >cost.csv)
+	judge_cost
+fi
