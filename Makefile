@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test shell bench report lab selftest exitstat
+.PHONY: help demo test soak shell bench report lab selftest exitstat
 .PHONY: modules install reload uninstall status kernel kernel-install kernel-deb
 .PHONY: fetch apply build export check clean
 
@@ -20,6 +20,9 @@ demo: lab ## the main job: build, boot L1 and in it L2, show the exits that L2 r
 
 test: ## run the tests, for both series, on VMX and SVM, or less with KSERIES=... or LANE=...
 	@scripts/for-each-series.sh test/run-tests.sh
+
+soak: ## run the tests that take hours, for both series and lanes
+	@test/run-soak.sh
 
 shell: lab ## a console in L1, with a command there that boots L2
 	@test/open-shell.sh
