@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Runs the tests that take too long for make test, test/soak/*.sh, for every series and lane, one after the other, and
-# ends with the line "N passed, N failed, N skipped". Exit status 1 if any failed; the logs are in build/SERIES/soak. All
-# verdicts come into build/soak.txt, of which a copy is kept in Documentation/soak.txt.
+# ends with the line "N passed, N failed, N skipped". Exit status 1 if any failed. All verdicts are in build/soak.txt,
+# the logs in build/SERIES/soak.
 # Usage: make soak, or [KSERIES=...] [LANE=...] test/run-soak.sh [NAME...]; NAMEs, of test/soak, leave the others out
 
 # shellcheck source=scripts/lib.sh
