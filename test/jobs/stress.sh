@@ -10,7 +10,8 @@ set -eu
 . /lab/lib.sh
 
 vms=1000 toggles=1000 reloads=200
-few=100			# VMs, before memory is looked at for the first time, and again
+[ "$(kvm_vendor)" = kvm_amd ] || vms=200 toggles=500 reloads=40		# in Bochs more would take over 10 minutes
+few=$((vms / 10))	# VMs, before memory is looked at for the first time, and again
 debugfs=/sys/kernel/debug/kvm
 
 # measure NAME: appends lines "NAME WHAT NUMBER" to /out/memory.txt. All but the last two are in KB. "other" are the
@@ -137,15 +138,15 @@ qmp cont
 l2 'touch /tmp/stop'
 end_l2
 
-progress "20 reloads"
+progress "$((reloads / 10)) reloads, twice"
 while :; do
 	find $debugfs /sys/module/kvm/parameters -type f -exec cat {} + || :
 	usleep 20000
 done >/dev/null 2>&1 &
 reader=$!
-reload_often 20
+reload_often $((reloads / 10))
 measure reload-few
-reload_often 20
+reload_often $((reloads / 10))
 measure reload-again
 progress "$reloads reloads"
 reload_often $reloads
