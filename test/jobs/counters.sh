@@ -27,6 +27,10 @@ snapshot before
 qmp cont
 read_leaves
 snapshot after
+# The kernel around the modules writes signal_exits, a neighbour of io_exits: it must find that where it was built to.
+expect "signal_exits counts the signals" "signals" "$(cat "$l2_stats/signal_exits")" -gt 0
+expect "io_exits counts port I/O, and nothing else" "exits" "$(cat "$l2_stats/io_exits")" -eq \
+	"$(awk 'tolower($2) ~ /^io(_instruction)?$/ { print $3 }' "$l2_stats/exit_stats")"
 qmp cont
 
 progress "switching the parameters"
