@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Boots L1, Debian's stock kernel with the KVM modules of DIR, and runs the shell script JOB in it.
-# Usage: [LANE=vmx|svm] test/run-l1.sh [-b] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}
+# Usage: [LANE=vmx|svm] test/run-l1.sh [-b] [-c CPUS] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR]
+#        {JOB [FILE...] | -i}
 # LANE says what L1 has: vmx, in Bochs or where that is real in QEMU (default), or svm, in QEMU, always emulated.
 # -b takes Bochs in any case, for a TSC that counts instructions.
+# -c gives L1 more CPUs than one.
 # -d boots the Debian of test/build-debian-l1.sh, from a disk that forgets what L1 writes; JOB loads KVM itself.
 # -k boots another kernel than Debian's.
 # -i puts L1's console, with a shell, on the terminal, instead of a job.
@@ -13,7 +15,11 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 
-usage() { die "usage: ${0##*/} [-b] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR] {JOB [FILE...] | -i}"; }
+usage()
+{
+	die "usage: ${0##*/} [-b] [-c CPUS] [-d] [-k KERNEL] [-m DIR|none] [-t SECONDS] [-o OUTDIR]" \
+		"{JOB [FILE...] | -i}"
+}
 
 # has_nested: can KVM here give its guests VMX? A /dev/kvm alone does not say so.
 has_nested()
@@ -38,6 +44,10 @@ put_modules()
 			die "no $m.ko in $from: run 'make build'"
 		fi
 		strip --strip-debug "$1/$m.ko"
+	done
+	# What they need, if it is there, too: for another kernel than Debian's.
+	for m in irqbypass ccp; do
+		[ ! -e "$from/$m.ko" ] || cp "$from/$m.ko" "$1/"
 	done
 }
 
@@ -73,7 +83,7 @@ start_bochs()
 
 	# reset_on_triple_fault=0 with reboot=t on the command line makes a panic of L1 the end of Bochs.
 	cat >"$work/bochsrc" <<-END
-		cpu: model=$model, count=1, ips=50000000, reset_on_triple_fault=0
+		cpu: model=$model, count=$cpus:1:1, ips=50000000, reset_on_triple_fault=0
 		memory: guest=1024, host=1024
 		romimage: file=/usr/share/bochs/BIOS-bochs-latest
 		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
@@ -108,7 +118,7 @@ start_qemu()
 
 	[ -z "$terminal" ] || console=$terminal
 	[ -z "$disk" ] || drive=(-drive "file=$disk,format=raw,snapshot=on")
-	qemu-system-x86_64 "$@" "${drive[@]}" -m 1024 -display none -no-reboot \
+	qemu-system-x86_64 "$@" "${drive[@]}" -smp "$cpus" -m 1024 -display none -no-reboot \
 		-kernel "$kernel" -initrd "$work/initrd" -append "$cmdline" \
 		-serial "$console" -serial "file:$work/results" \
 		</dev/null >"$out/qemu.log" 2>&1 &
@@ -145,11 +155,13 @@ limit=600
 out=
 terminal=
 bochs=
+cpus=1
 disk=
 kernel=$build/lab/vmlinuz
-while getopts :bdk:m:t:o:i opt; do
+while getopts :bc:dk:m:t:o:i opt; do
 	case $opt in
 	b) bochs=1 ;;
+	c) cpus=$OPTARG ;;
 	d) disk=$build/debian/disk ;;
 	k) kernel=$OPTARG ;;
 	m) from=$OPTARG ;;
@@ -168,6 +180,7 @@ else
 	[ $# -ge 1 ] || usage
 fi
 [[ $limit =~ ^[1-9][0-9]*$ ]] || die "-t $limit: not a number of seconds"
+[[ $cpus =~ ^[1-8]$ ]] || die "-c $cpus: not a number of CPUs"
 for file in "$kernel" "$@"; do
 	[ -f "$file" ] || die "$file: no such file"
 done
