@@ -9,8 +9,9 @@
  * stress-vms churn VMS: creates and destroys that many VMs.  When a vCPU has
  * stopped, all of its slots must be KVM's own count of its exits.
  *
- * stress-vms toggle TIMES: a few VMs run, while each parameter is written
- * TIMES times.  From then on, a vCPU must count each exit again.
+ * stress-vms toggle TIMES: a few VMs run, while accounting pauses, and then
+ * each parameter is written TIMES times.  No exit may be charged for a pause,
+ * and in the end a vCPU must count each exit again.
  *
  * Prints verdicts.  With a variable QUIET in the environment, only one on VMs
  * that failed.
@@ -447,6 +448,47 @@ static void *toggle(void *arg)
 	return NULL;
 }
 
+static u64 sum_cycles(const struct worker *w)
+{
+	struct vcpu_stats stats;
+	u64 sum = 0;
+	int slot;
+
+	read_stats(w->stats_fd, &layout, &stats);
+	for (slot = 0; slot < STAT_SLOTS; slot++)
+		sum += stats.cycles[slot];
+	return sum;
+}
+
+/*
+ * While the VMs run: accounting pauses for a time that is long beside what an
+ * exit takes.  When it goes on, no exit may be charged for that time.
+ */
+static void pause_accounting(unsigned long times)
+{
+	u64 pause, start, now, before[NR_THREADS];
+	int i;
+
+	while (times--) {
+		write_parameter("exit_stats", "N");
+		pause = __builtin_ia32_rdtsc();
+		usleep(100000);
+		for (i = 0; i < NR_THREADS; i++)
+			before[i] = sum_cycles(&workers[i]);
+		start = __builtin_ia32_rdtsc();
+		pause = start - pause;
+		write_parameter("exit_stats", "Y");
+		usleep(1000);
+		for (i = 0; i < NR_THREADS; i++) {
+			now = sum_cycles(&workers[i]);
+			/* A task that was just scheduled out may have been in an exit for a while. */
+			if (now - before[i] > __builtin_ia32_rdtsc() - start + pause / 2)
+				wrong("vCPU %d: %llu more cycles after a pause of %llu", i,
+				      (unsigned long long)(now - before[i]), (unsigned long long)pause);
+		}
+	}
+}
+
 static void run_toggle(unsigned long times)
 {
 	struct small_vm vms[NR_WORKERS];
@@ -468,6 +510,8 @@ static void run_toggle(unsigned long times)
 	run_on = true;
 	for (i = 0; i < NR_THREADS; i++)
 		start_vcpu(&workers[i]);
+	pause_accounting(times / 10);
+	verdict(!nr_wrong, "accounting that goes on after one of %lu pauses charges nobody for it", times / 10);
 	if (pthread_create(&thread, NULL, toggle, &times))
 		errx(1, "no thread");
 	pthread_join(thread, NULL);
