@@ -39,11 +39,19 @@ if [ "$lane" = vmx ]; then
 	bochs=(-b)
 fi
 
+# Linux 6.1.y does not build these: they use macros that its selftests' library and its headers do not have there.
+unbuilt=()
+[ "$kseries" != 6.1 ] || unbuilt=(dirty_log_test steal_time)
+
 ok() { echo "ok kvm-selftests: $1"; }
 not_ok() { echo "not ok kvm-selftests: $1: $2"; }
 
-# programs KIND: those of the unpatched tree for x86, without the series' own.
-programs() { kgit show base:tools/testing/selftests/kvm/Makefile | sed -nE "s/^$1_x86_64 \+?= *//p"; }
+# programs KIND: those of the unpatched tree for x86 that build, without the series' own.
+programs()
+{
+	kgit show base:tools/testing/selftests/kvm/Makefile | sed -nE "s/^$1_x86_64 \+?= *//p" |
+		grep -vxFf <(printf '%s\n' "${unbuilt[@]}")
+}
 
 # run_boot DIR NAME...: boots L1 and runs these on both sets of modules. QEMU forgets an interrupt now and then, as
 # test/run-l1.sh tells, hence the second chance.
@@ -203,6 +211,7 @@ else
 	not_ok "no splat that the stock modules do not give" "$(head -n 1 <<<"$new"): see $out/boot*/patched/*.dmesg"
 fi
 
+[ ${#unbuilt[@]} -eq 0 ] || log "not run, because they do not build: ${unbuilt[*]}"
 [ ${#unfit[@]} -eq 0 ] || log "not run, because L1 would hang in Bochs: ${unfit[*]}"
 if [ ! -s "$top/$kept" ]; then
 	not_ok "the kept list" "there is no $kept: copy $results to it"
