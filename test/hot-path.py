@@ -69,12 +69,14 @@ def disassemble(path):
                     target = other, distance + 4
             elif match[3] and "(%rip)" in text:
                 text = re.sub(r"0x0\(%rip\) .*", f"{place(match[3])[0]}(%rip)", text)
-            functions[name.removesuffix(".cold")].append(
-                Instruction(section, address, f"{'cold' * name.endswith('.cold')}+{address - start:x}", text, target,
-                            key, inverted))
+            offset = f"{'cold' * name.endswith('.cold')}+{address - start:x}"
+            functions[name].append(Instruction(section, address, offset, text, target, key, inverted))
     # objtool gives what is between two functions to the second.
     for code in functions.values():
-        code[:] = [i for n, i in enumerate(code) if not all(re.search("nop|xchg +%ax,%ax", j.text) for j in code[n:])]
+        while len(code) > 1 and re.search("nop|xchg +%ax,%ax", code[-1].text):
+            code.pop()
+    for name in [name for name in functions if name.endswith(".cold")]:
+        functions[name.removesuffix(".cold")] += functions.pop(name)
     return functions
 
 
@@ -269,7 +271,8 @@ def vcpu_register(hook, layout):
 
 
 def show(hook, layout):
-    print(f"\n{hook.name}(), {hook.code.source}: on {len(hook.executed(True))}, off {len(hook.executed(False))}")
+    where = f"{hook.name}()" + (f" in {hook.function}()" if hook.name != hook.function else "")
+    print(f"\n{where}, {hook.code.source}: on {len(hook.executed(True))}, off {len(hook.executed(False))}")
     if hook.depth > 1:
         print(f"    in: {hook.block}")
     for line in hook.source:

@@ -15,7 +15,7 @@ kvm=$ktree/arch/x86/kvm
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# compile SOURCE NAME: SOURCE into $work, as kbuild compiled arch/x86/kvm/NAME.c, but with DWARF, which the modules lack.
+# compile SOURCE NAME: SOURCE into $work, as kbuild compiled NAME.c of KVM, but with DWARF, which the modules lack.
 compile()
 {
 	local object name=${1##*/} command made=$kvm/$2
