@@ -38,37 +38,11 @@
 
 #define MSR_MISC_FEATURES_ENABLES	0x140
 
-#define NOT_WRITTEN		0x5ca1ab1e
-
 static bool is_svm;
 static u64 start_tsc;
 
-/* What the guest's code takes and leaves in VM_DATA. */
-struct read {
-	u32 eax_in, ecx_in;
-	u32 eax, ebx, ecx, edx;
-};
 #define MAX_READS	(VM_DATA_SIZE / sizeof(struct read) - 1)
 
-/*
- * The same code for 16, 32 and 64 bits: EDI reads from [ESI] on.  The emulator
- * takes the instruction that comes after the prefix.
- */
-#define READ_LOOP(name, bits, prefix)		\
-	".code" bits "\n"			\
-	name ": movl (%esi), %eax\n"		\
-	"movl 4(%esi), %ecx\n"			\
-	"movl $0x5ca1ab1e, %ebx\n"		\
-	"movl $0x5ca1ab1e, %edx\n"		\
-	prefix "cpuid\n"			\
-	"movl %eax, 8(%esi)\n"			\
-	"movl %ebx, 12(%esi)\n"			\
-	"movl %ecx, 16(%esi)\n"			\
-	"movl %edx, 20(%esi)\n"			\
-	"addl $24, %esi\n"			\
-	"decl %edi\n"				\
-	"jnz " name "\n"			\
-	"outb %al, $0xe0\n"
 #define EMULATE "ud2; .ascii \"kvm\"\n"
 
 asm(".pushsection .rodata\n"
@@ -91,27 +65,7 @@ asm(".pushsection .rodata\n"
     "incl %esi\n"
     "andl $127, %esi\n"
     "jmp 1b\n"
-    /* EDI batches of 16 reads of the leaf and index at [RSI], the ticks of each go to where those were. */
-    "batches: movl (%rsi), %r8d\n"
-    "movl 4(%rsi), %r9d\n"
-    "1: rdtsc\n"
-    "shlq $32, %rdx\n"
-    "leaq (%rdx, %rax), %r11\n"
-    "movl $16, %r10d\n"
-    "2: movl %r8d, %eax\n"
-    "movl %r9d, %ecx\n"
-    "cpuid\n"
-    "decl %r10d\n"
-    "jnz 2b\n"
-    "rdtsc\n"
-    "shlq $32, %rdx\n"
-    "addq %rdx, %rax\n"
-    "subq %r11, %rax\n"
-    "movq %rax, (%rsi)\n"
-    "addq $8, %rsi\n"
-    "decl %edi\n"
-    "jnz 1b\n"
-    "outb %al, $0xe0\n"
+    READ_BATCHES("batches")
     "code_end:\n"
     ".popsection\n");
 extern const u8 code[], code_end[], flood[], batches[];
@@ -197,11 +151,6 @@ static bool is_defined(u32 reason)
 static u32 place_of(u32 reason)
 {
 	return reason < NR_KNOWN ? reason : NR_KNOWN + reason;
-}
-
-static u64 join(u32 lo, u32 hi)
-{
-	return (u64)hi << 32 | lo;
 }
 
 /* Every judgement returns NULL, or what is wrong. */
@@ -659,7 +608,7 @@ static void measure(const char *name, u32 leaf, u32 index, const struct stats_la
 	for (i = 0; i < NR_BATCHES; i++)
 		if (ticks[i] < least)
 			least = ticks[i];
-	printf("%s %llu %llu\n", name, (unsigned long long)least / 16,
+	printf("%s %llu %llu\n", name, (unsigned long long)least / BATCH,
 	       (unsigned long long)((after.cycles[slot] - before.cycles[slot]) /
 				    (after.counts[slot] - before.counts[slot])));
 }

@@ -37,7 +37,7 @@ typedef uint64_t u64;
 #define VM_TSS			0x6000
 #define VM_CODE			0x8000
 #define VM_STACKS		0xa000	/* a page for each vCPU, growing down */
-#define VM_MAX_VCPUS		4
+#define VM_MAX_VCPUS		8
 #define VM_DATA			0x20000
 #define VM_DATA_SIZE		0x10000	/* a real-mode segment */
 #define VM_SIZE			0x60000
@@ -82,6 +82,64 @@ asm(".pushsection .rodata\n"
 extern const u8 small_vm_ud[], small_vm_gp[], small_vm_handlers_end[];
 
 #define VM_HANDLERS		(VM_CODE + 0x1000)
+
+/* What a guest's code takes and leaves in VM_DATA. */
+struct read {
+	u32 eax_in, ecx_in;
+	u32 eax, ebx, ecx, edx;
+};
+
+#define NOT_WRITTEN		0x5ca1ab1e
+
+/*
+ * The same code for 16, 32 and 64 bits: EDI reads from [ESI] on.  The emulator
+ * takes the instruction that comes after the prefix.
+ */
+#define READ_LOOP(name, bits, prefix)		\
+	".code" bits "\n"			\
+	name ": movl (%esi), %eax\n"		\
+	"movl 4(%esi), %ecx\n"			\
+	"movl $0x5ca1ab1e, %ebx\n"		\
+	"movl $0x5ca1ab1e, %edx\n"		\
+	prefix "cpuid\n"			\
+	"movl %eax, 8(%esi)\n"			\
+	"movl %ebx, 12(%esi)\n"			\
+	"movl %ecx, 16(%esi)\n"			\
+	"movl %edx, 20(%esi)\n"			\
+	"addl $24, %esi\n"			\
+	"decl %edi\n"				\
+	"jnz " name "\n"			\
+	"outb %al, $0xe0\n"
+
+/* EDI batches of 16 reads of the leaf and index at [RSI], the ticks of each go to where those were. */
+#define BATCH			16
+#define READ_BATCHES(name)			\
+	".code64\n"				\
+	name ": movl (%rsi), %r8d\n"		\
+	"movl 4(%rsi), %r9d\n"			\
+	"1: rdtsc\n"				\
+	"shlq $32, %rdx\n"			\
+	"leaq (%rdx, %rax), %r11\n"		\
+	"movl $16, %r10d\n"			\
+	"2: movl %r8d, %eax\n"			\
+	"movl %r9d, %ecx\n"			\
+	"cpuid\n"				\
+	"decl %r10d\n"				\
+	"jnz 2b\n"				\
+	"rdtsc\n"				\
+	"shlq $32, %rdx\n"			\
+	"addq %rdx, %rax\n"			\
+	"subq %r11, %rax\n"			\
+	"movq %rax, (%rsi)\n"			\
+	"addq $8, %rsi\n"			\
+	"decl %edi\n"				\
+	"jnz 1b\n"				\
+	"outb %al, $0xe0\n"
+
+static inline u64 join(u32 lo, u32 hi)
+{
+	return (u64)hi << 32 | lo;
+}
 
 static inline int vm_ioctl(int fd, unsigned long request, const char *name, unsigned long arg)
 {
