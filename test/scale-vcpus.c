@@ -56,10 +56,17 @@ static void *data_of(u32 id)
 /* Run the guest's code, with what @data_of is of the vCPU, to its end. */
 static void run(struct small_vcpu *vcpu, const u8 *what, u32 count)
 {
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
 	set_mode(vcpu, RING0, what - code, vcpu->id * (VM_DATA_SIZE / VM_MAX_VCPUS), count);
 	vm_ioctl(vcpu->fd, KVM_RUN, 0);
-	if (vcpu->run->exit_reason != KVM_EXIT_IO || vcpu->run->io.port != PORT_DONE)
-		errx(1, "KVM_RUN ends with exit reason %u", vcpu->run->exit_reason);
+	if (vcpu->run->exit_reason != KVM_EXIT_IO || vcpu->run->io.port != PORT_DONE) {
+		vm_ioctl(vcpu->fd, KVM_GET_REGS, &regs);
+		vm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+		errx(1, "vCPU %u: KVM_RUN ends with exit reason %u, RIP %#llx, RDI %llu, CR2 %#llx", vcpu->id,
+		     vcpu->run->exit_reason, regs.rip, regs.rdi, sregs.cr2);
+	}
 }
 
 static u64 read_exits(struct small_vcpu *vcpu, u32 leaf)
