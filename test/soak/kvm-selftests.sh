@@ -35,7 +35,7 @@ declare -A arguments=(
 unfit=()
 bochs=()
 if [ "$lane" = vmx ]; then
-	unfit=(hardware_disable_test hyperv_ipi memslot_perf_test set_memory_region_test vmx_preemption_timer_test)
+	unfit=(hardware_disable_test hyperv_ipi hyperv_tlb_flush memslot_perf_test set_memory_region_test vmx_preemption_timer_test)
 	bochs=(-b)
 fi
 
