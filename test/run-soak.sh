@@ -17,15 +17,16 @@ done
 # soak SERIES LANE NAME: its verdicts, each with the series and the lane before it.
 soak()
 {
-	local dir=$top/build/$1/soak/$2
+	local dir=$top/build/$1/soak/$2 start=$SECONDS
 
 	log "soak: Linux $1, $2: $3"
 	mkdir -p "$dir"
 	{
 		KSERIES=$1 LANE=$2 "$top/test/soak/$3.sh" || echo "not ok $3: it ended with status $?"
-	} | sed "s/^/$1 $2: /" | tee "$dir/$3.txt"
+	} | sed -u "s/^/$1 $2: /" | tee "$dir/$3.txt"
 	[ -s "$dir/$3.txt" ] || echo "$1 $2: not ok $3: it gave no verdict" | tee "$dir/$3.txt"
 	verdicts+=("$dir/$3.txt")
+	log "soak: $3 took $((SECONDS - start)) seconds"
 }
 
 verdicts=()
