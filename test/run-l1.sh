@@ -106,8 +106,23 @@ start_bochs()
 		echo \$\$ >"$work/pid"
 		exec bochs-bin -q -f "$work/bochsrc" -rc "$work/debugger"
 	END
+	: >"$out/bochs-screen.log"
 	TERM=xterm script -qfec "sh $work/start" /dev/null </dev/null >"$out/bochs-screen.log" 2>&1 &
 	l1=$!
+	read_screen &
+}
+
+# read_screen: Bochs draws L1's screen on a terminal that it makes for that, and stands still once that is full.
+read_screen()
+{
+	local screen=
+
+	while [ -z "$screen" ]; do
+		sleep 1
+		kill -0 "$l1" 2>/dev/null || return 0
+		screen=$(sed -n 's/^Bochs connected to screen "\([^"]*\)".*/\1/p' "$out/bochs-screen.log")
+	done
+	exec cat "$screen" >/dev/null 2>&1
 }
 
 # start_qemu CPU_ARGS...: the same in QEMU. With KVM, on a CPU with VMX, it is not tried: none of the machines
