@@ -6,6 +6,8 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
+# shellcheck source=test/lib-jobs.sh
+. "$top/test/lib-jobs.sh"
 
 out=$build/test
 jobs=$top/test/jobs
@@ -28,22 +30,6 @@ verdict()
 	else
 		not_ok "$name" "$(tail -n 1 <<<"$why")"
 	fi
-}
-
-# run_job DIR [OPTION...] FILE...: test/run-l1.sh with these, the results in DIR. QEMU forgets an interrupt now and
-# then, as test/run-l1.sh tells. Where a guest waits for ever then, it gets a second chance, and this says so.
-run_job()
-{
-	local status=0
-
-	"$top/test/run-l1.sh" -o "$@" || status=$?
-	if [ $status -eq 124 ] && [ "$LANE" = svm ]; then
-		log "once more, because QEMU may have forgotten an interrupt: ${1#"$out/"}"
-		mv "$1" "$1.first"
-		status=0
-		"$top/test/run-l1.sh" -o "$@" || status=$?
-	fi
-	return $status
 }
 
 # read_selftest DIR NAME: each line of the selftest's TAP is a test. A selftest that dies between two of them,

@@ -11,8 +11,8 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=test/soak-lib.sh
-. "$top/test/soak-lib.sh"
+# shellcheck source=test/lib-jobs.sh
+. "$top/test/lib-jobs.sh"
 
 # -b: the cost is compared where a tick of the TSC is an instruction.
 bochs=()

@@ -8,8 +8,8 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=test/soak-lib.sh
-. "$top/test/soak-lib.sh"
+# shellcheck source=test/lib-jobs.sh
+. "$top/test/lib-jobs.sh"
 
 if [ "$lane" = vmx ]; then
 	echo "skip scaling: all CPUs of Bochs are one thread, so its vCPUs take turns"

@@ -7,11 +7,11 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=test/soak-lib.sh
-. "$top/test/soak-lib.sh"
+# shellcheck source=test/lib-jobs.sh
+. "$top/test/lib-jobs.sh"
 
 # Two CPUs in Bochs, so that vCPUs move between them and code is patched under them. QEMU's emulation of SVM does not
 # bear that: with two CPUs the kernel dies of an int3 when its own tracepoints are switched on and off, too.
-cpus=(-b -c 2)
-[ "$lane" = vmx ] || cpus=(-c 1)
-run_soak stress stress-vms "${cpus[@]}" -t 3600 "$top"/test/jobs/{stress,read-totals,watch-exits}.sh
+options=(-b -c 2 -t 3600)
+[ "$lane" = vmx ] || options=(-t 1500)
+run_soak stress stress-vms "${options[@]}" "$top"/test/jobs/{stress,read-totals,watch-exits}.sh
