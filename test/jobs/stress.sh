@@ -52,14 +52,15 @@ kb() { awk -v name="$1" -v what="$2" '$1 == name && $2 == what { print $3 }' /ou
 # that; and what is less than one small object for each addition (256 bytes), or one page (half of it).
 compare()
 {
-	local what grown tolerance
+	local what grown tolerance least
 
 	for what in SUnreclaim Slab Percpu KernelStack PageTables VmallocUsed other; do
 		case $what in
 		SUnreclaim|Slab|Percpu)	tolerance=$(($2 / 4)) ;;
 		*)			tolerance=$(($2 * 2)) ;;
 		esac
-		[ $tolerance -ge 128 ] || tolerance=128		# a few slabs of each size come and go
+		least=$((128 * $(nproc)))		# a few slabs of each size come and go, on each CPU
+		[ $tolerance -ge $least ] || tolerance=$least
 		grown=$(($(kb "$4" $what) - $(kb "$3" $what)))
 		tolerance=$((tolerance + (grown > 0 ? grown : 0)))
 		grown=$(($(kb "$5" $what) - $(kb "$4" $what)))
