@@ -70,13 +70,13 @@ build_kernel()
 		no_warnings 'leaves .noinstr.text section|(arch/x86|virt)/kvm/.*[Ww]arning'
 }
 
-# passed_selftest FILE.status: all of its tests were run and are ok.
+# passed_selftest FILE.status: all of its tests were run and are ok. That of the statistics says nothing in Linux 6.1.
 passed_selftest()
 {
 	local tap=${1%.status}.txt
 
 	[ "$(cat "$1")" = 0 ] || { echo "exit status $(cat "$1"), see $tap"; return 1; }
-	! grep '^not ok' "$tap" && grep -q '^ok ' "$tap"
+	! grep '^not ok' "$tap" && { grep -q '^ok ' "$tap" || [ "$kseries ${tap##*/}" = "6.1 statistics.txt" ]; }
 }
 
 # drop_others_races FILE: what is in FILE but KCSAN's reports on races in which KVM has no part. Those are kept in
