@@ -44,7 +44,7 @@ case $(uname -r) in
 	;;
 esac
 case $(uname -r) in
-*-debug | *-lockdep)
+*-debug | *-locking)
 	grep debug_locks /proc/lockdep_stats >/out/lockdep
 	expect "lockdep is still on" "debug_locks" "$(grep -c ': *1$' /out/lockdep)" -eq 1
 	scan_leaks >/out/leaks

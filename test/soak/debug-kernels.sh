@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs the selftest and an L2 in L1s whose kernels look for bugs: "debug" has lockdep, KASAN, UBSAN, kmemleak and the
 # like, "kcsan" looks for data races. Bochs would take a quarter of an hour until such an L1 is up, so there it is
-# "lockdep": "debug" without KASAN. objtool checks the noinstr code of all. Verdicts on stdout; the logs are in
+# "locking": "debug" without KASAN. objtool checks the noinstr code of all. Verdicts on stdout; the logs are in
 # build/SERIES/soak/LANE/debug-kernels. Usage: [KSERIES=...] [LANE=...] test/soak/debug-kernels.sh
 
 # shellcheck source=test/lib-builds.sh
@@ -10,7 +10,7 @@
 
 out=$build/soak/$lane/debug-kernels
 jobs=$top/test/jobs
-kernels=(lockdep)
+kernels=(locking)
 [ "$lane" = vmx ] || kernels=(debug kcsan)
 kernel=			# one of them
 
@@ -24,7 +24,7 @@ options()
 	debug)
 		printf 'CONFIG_%s=y\n' KASAN KASAN_GENERIC KASAN_OUTLINE
 		;;&
-	debug | lockdep)
+	debug | locking)
 		printf 'CONFIG_%s=y\n' PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_PREEMPT DEBUG_LIST \
 			UBSAN UBSAN_BOUNDS UBSAN_SHIFT UBSAN_BOOL UBSAN_ENUM DEBUG_KMEMLEAK
 		! grep -q UBSAN_SANITIZE_ALL "$source/lib/Kconfig.ubsan" || echo CONFIG_UBSAN_SANITIZE_ALL=y

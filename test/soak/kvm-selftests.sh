@@ -30,11 +30,11 @@ declare -A arguments=(
 	[memslot_perf_test]="-l 1 -s 512"
 )
 
-# Bochs hangs in it, with its guests looping.
+# Bochs never interrupts a guest that loops with interrupts off (RFLAGS.IF is 0), so L1 would stand still in these.
 unfit=()
 bochs=()
 if [ "$lane" = vmx ]; then
-	unfit=(hardware_disable_test)
+	unfit=(hardware_disable_test hyperv_ipi hyperv_tlb_flush memslot_perf_test set_memory_region_test vmx_preemption_timer_test)
 	bochs=(-b)
 fi
 
@@ -216,13 +216,13 @@ else
 fi
 
 [ ${#unbuilt[@]} -eq 0 ] || log "not run, because they do not build: ${unbuilt[*]}"
-[ ${#unfit[@]} -eq 0 ] || log "not run, because L1 has hung in Bochs: ${unfit[*]}"
+[ ${#unfit[@]} -eq 0 ] || log "not run, because L1 would hang in Bochs: ${unfit[*]}"
 if [ ! -s "$top/$kept" ]; then
 	not_ok "the kept list" "there is no $kept: copy $results to it"
 else
 	gone=$(comm -23 <(cut -d ' ' -f 1 "$top/$kept" | sort) <(printf '%s\n' "${names[@]}" | sort) | paste -sd ' ')
 	if [ -z "$gone" ]; then
-		ok "all that are in $kept were run${unfit[*]:+, which leaves out what has hung Bochs: ${unfit[*]}}"
+		ok "all that are in $kept were run${unfit[*]:+, which leaves out what hangs Bochs: ${unfit[*]}}"
 	else
 		not_ok "all that are in $kept were run" "gone: $gone"
 	fi
