@@ -151,9 +151,9 @@ interrupt()
 	local sig=$1 pid
 
 	shift
-	# A job in the background ignores SIGINT otherwise.
+	# A job in the background ignores SIGINT otherwise, and so does all that this has started, if it is one itself.
 	set -m
-	EXITSTAT_SLEEP=1 exitstat "$@" >"$work/output" 2>"$work/error" &
+	EXITSTAT_SLEEP=1 env --default-signal=INT exitstat "$@" >"$work/output" 2>"$work/error" &
 	pid=$!
 	set +m
 	sleep 1.5
@@ -177,7 +177,7 @@ sigint_while_command_runs()
 	local pid status=0
 
 	set -m
-	exitstat -- sleep 100 2>"$work/output" &
+	env --default-signal=INT exitstat -- sleep 100 2>"$work/output" &
 	pid=$!
 	set +m
 	sleep 1
