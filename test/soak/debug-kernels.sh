@@ -7,6 +7,8 @@
 
 # shellcheck source=test/lib-builds.sh
 . "$(dirname "$0")/../lib-builds.sh"
+# shellcheck source=test/lib-jobs.sh
+. "$top/test/lib-jobs.sh"
 
 out=$build/soak/$lane/debug-kernels
 jobs=$top/test/jobs
@@ -125,14 +127,14 @@ no_splats()
 # run_kernel: the selftest and L2 in an L1 with it. Two CPUs, for races; Bochs is too slow for that.
 run_kernel()
 {
-	local dir=$out/$kernel status=0 cpus=2
+	local dir=$out/$kernel ko=$out/$kernel-modules status=0 cpus=2
 
 	[ "$lane" = svm ] || cpus=1
-	rm -rf "$dir"
-	mkdir -p "$dir/modules"
-	find "$objects" -name '*.ko' -exec cp -t "$dir/modules" {} +
-	"$top/test/run-l1.sh" -c $cpus -t 3000 -k "$objects/arch/x86/boot/bzImage" \
-		-m "$dir/modules" -o "$dir" "$jobs/debug-kernel.sh" "$jobs"/{selftest,counters,read-leaves}.sh \
+	rm -rf "$dir" "$ko"
+	mkdir -p "$ko"
+	find "$objects" -name '*.ko' -exec cp -t "$ko" {} +
+	run_job "$dir" -c $cpus -t 2000 -k "$objects/arch/x86/boot/bzImage" -m "$ko" \
+		"$jobs/debug-kernel.sh" "$jobs"/{selftest,counters,read-leaves}.sh \
 		"$selftests"/{exit_stats,kvm_binary_stats}_test || status=$?
 	verdict "the jobs run" succeeded $status "exit status $status, see $dir"
 	for status in "$dir"/*.status; do
