@@ -256,6 +256,8 @@ else
 	# QEMU loses a pending interrupt now and then: the emulation of VMRUN and of VM-exits changes what is pending
 	# without a lock, while another thread runs the timers. A periodic tick soon makes it look again; from an idle
 	# CPU's single timer L1 would never wake up.
+	# Nor does its VMRUN load the interrupt shadow: a guest that an interrupt of the host stops between STI and HLT
+	# takes its own before HLT, and may then wait for ever. Against that there is only test/lib-jobs.sh's second chance.
 	cmdline+=" nohz=off highres=off"
 	# The TSC is this machine's, of which bogomips is twice the frequency. When L1 measures that itself, against an
 	# emulated timer on a busy machine, it may be wrong by any factor.
