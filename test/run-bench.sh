@@ -43,10 +43,10 @@ awk -F, -v on=$budget_on -v off=$budget_off -v fastpath=$budget_off_fastpath -v 
 		printf "%-28s %10d %9d (%+4d) %9d (%+4d) %10d (%+5d)\n", $1, $2, $3, $3 - $2, $4, $4 - $2, $5, $5 - $2
 		exits = /^HLT/ ? 3 : 1		# at least
 		over += $4 - $2 > exits * on || $3 - $2 > exits * (/TSC deadline/ ? fastpath : off)
-		rows++
 	}
+	$1 == "CPUID" { seen = 1 }
 	END {
-		kept = rows && !over
+		kept = seen && !over
 		printf "budget of an exit: %s: %s\n", budgets, kept ? "kept" : "not kept"
 		exit !kept
 	}' "$out/bench.csv"

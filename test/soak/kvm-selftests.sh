@@ -126,10 +126,10 @@ note()
 # a guest with interrupts off kept the CPU too long.
 drop_lab_splats()
 {
-	local stall='/rcu: INFO: .* stall/,/entry_SYSCALL_64/d'
+	local stall='s/^[^\n]*rcu: INFO: [^\n]* stall.*?entry_SYSCALL_64[^\n]*\n//gms'
 
 	[ "$lane" = vmx ] || stall=
-	sed -e '/invoked oom-killer/,/Out of memory: Killed process/d' -e "$stall" "$1"
+	sed '/invoked oom-killer/,/Out of memory: Killed process/d' "$1" | perl -0pe "$stall"
 }
 
 # splats SET: what test/scan-splats.sh finds in what the kernel logged, without the numbers.
