@@ -5,8 +5,8 @@
 Usage: hot-path.py KVM MODULES OBJECTS: arch/x86/kvm of the kernel's tree, the modules, and x86.o, vmx.o, svm.o and
 base.o (x86.c without the series) with DWARF; test/show-hot-path.sh makes these.
 
-A hook is a statement in x86.c, vmx.c or svm.c that inlines a function kvm_exit_stats_*() or names exit_tsc. The
-instructions are the modules'; which of them belong to a statement is what the DWARF of the same code says.
+A hook is a statement in x86.c, vmx.c or svm.c that inlines a function kvm_exit_stats_*(). The instructions are the
+modules'; which of them belong to a statement is what the DWARF of the same code says.
 """
 import collections
 import functools
@@ -21,10 +21,10 @@ kvm, modules, objects = map(pathlib.Path, sys.argv[1:])
 LINE = 64
 # A hook ends where this many instructions in a row are of something else: the compiler mixes what stands side by side.
 MIXED = 12
-# Called in a statement that names exit_tsc, and the same in a kernel without the series.
+# Called in a hook's statement, and the same in a kernel without the series.
 STOCK = "kvm_read_l1_tsc"
 KEYS = re.findall(r"DECLARE_STATIC_KEY_\w+\((\w+)\)", (kvm / "exit_stats.h").read_text(encoding="utf-8"))
-HOOK = re.compile(r"\bkvm_exit_stats_\w+\(|\bexit_tsc\b")
+HOOK = re.compile(r"\bkvm_exit_stats_\w+\(")
 
 Instruction = collections.namedtuple("Instruction", "section address offset text target key inverted")
 
@@ -172,8 +172,7 @@ class Code:
         own = [{line for _, file, line in chain if line and file == str(kvm / self.source)} for chain in chains]
         found = set()
         for chain, lines in zip(chains, own):
-            if any(name.startswith("kvm_exit_stats_") for name, *_ in chain[:-1]) or \
-               any("exit_tsc" in self.text[line - 1] for line in lines):
+            if any(name.startswith("kvm_exit_stats_") for name, *_ in chain[:-1]):
                 found |= {line for line in lines if HOOK.search(self.text[line - 1])}
         if not found:
             return
