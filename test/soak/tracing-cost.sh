@@ -60,6 +60,6 @@ verdict "so did perf kvm stat" "$(awk -v name=$cpuid '$1 == name { print $2 }' "
 
 (cd "$out" && {
 	(IFS=, && echo "exit,${kinds[*]}")
-	paste -d, bench-{unpatched,patched,hist,bpftrace,perf}.csv | cut -d, -f1,2,4,6,8,10
+	paste -d, bench-{unpatched,patched,hist,bpftrace,perf}.csv | cut -d, -f1,3,6,9,12,15
 } >cost.csv)
 judge_cost
