@@ -122,7 +122,7 @@ build_kernel()
 	# shellcheck disable=SC2016	# the inner shell's arguments
 	quiet "$debian/kernel.log" unshare --mount --propagation private sh -euc '
 		mount --bind "$1" /boot
-		KVER=$2 exec "$3"/build-kernel.sh deb' sh "$boot" "$release" "$top/scripts"
+		KVER=$2 KDEB_COMPRESS=none exec "$3"/build-kernel.sh deb' sh "$boot" "$release" "$top/scripts"
 	one_at_a_time
 	ln -f "$build/kernel/linux-image-"*.deb "$root/tmp/kernel.deb"
 	quiet "$debian/kernel.log" in_root "$root" env INITRD=No dpkg -i /tmp/kernel.deb
