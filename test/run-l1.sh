@@ -154,7 +154,7 @@ clean_up()
 	rm -rf "$work"
 }
 
-# show_progress: passes on the lines that L1 has written for that since the last call.
+# show_progress: passes on the lines, once they have their end, that L1 has written for that since the last call.
 show_progress()
 {
 	local line
@@ -162,7 +162,7 @@ show_progress()
 	while read -r line; do
 		shown=$((shown + 1))
 		log "${line#lab: }"
-	done < <(grep -as '^lab: ' "$out/l1-console.log" | tr -d '\r' | tail -n +$((shown + 1)))
+	done < <(grep -as $'^lab: .*\r$' "$out/l1-console.log" | tr -d '\r' | tail -n +$((shown + 1)))
 }
 
 from=
