@@ -38,6 +38,18 @@ load_kvm()
 }
 unload_kvm() { rmmod "$(kvm_vendor)" kvm; }
 
+# wait_for_tsc: the kernel measures the TSC once more in its first seconds, at most five here. KVM gives a VM the
+# frequency of when that was created, and the leaf of the ABI says the present one.
+wait_for_tsc()
+{
+	local tries=50
+
+	while [ $tries -gt 0 ] && grep -qx tsc-early /sys/devices/system/clocksource/clocksource0/current_clocksource; do
+		sleep 0.1
+		tries=$((tries - 1))
+	done
+}
+
 # become_hypervisor: all that jobs need to start a guest, but KVM itself in a Debian.
 become_hypervisor()
 {
@@ -47,6 +59,7 @@ become_hypervisor()
 		insmod /modules/irqbypass.ko
 		[ "$(kvm_vendor)" = kvm_intel ] || insmod /modules/ccp.ko
 	fi
+	wait_for_tsc
 	if [ -e /modules/kvm.ko ]; then
 		load_kvm /modules
 	fi
