@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Builds what the lab boots, in build/SERIES/lab: l1.cpio (root of L1, with QEMU and L2's files in it)
 # and vmlinuz, Debian's stock kernel, which both L1 and L2 run. Does nothing when that is up to date.
-# Needs the fetched kernel (scripts/fetch-kernel.sh). Usage: test/build-lab.sh
+# Needs the fetched kernel (scripts/fetch-kernel.sh) and its tree. Usage: test/build-lab.sh
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -43,14 +43,14 @@ kernel=$image/boot/vmlinuz-$release
 [ -e "$kernel" ] || die "$kernel is missing: run 'make fetch'"
 
 if [ -e "$lab/l1.cpio" ]; then
-	newer=$(find "$0" "$top/test/l1" "$top/test/l2" "$build/kver" "$kernel" "$qemu" \
+	newer=$(find "$0" "$top/test/pack-kernel.sh" "$top/test/l1" "$top/test/l2" "$build/kver" "$kernel" "$qemu" \
 		"$(command -v cpuid)" "$(command -v busybox)" -type f -newer "$lab/l1.cpio")
 	[ -n "$newer" ] || exit 0
 fi
 log "building the lab's root file systems"
 mkdir -p "$lab"
 rm -f "$lab/l1.cpio"
-install -m 644 "$kernel" "$lab/vmlinuz"
+"$top/test/pack-kernel.sh" "$kernel" "$lab/vmlinuz"
 
 new_root "$lab/l2" "$top/test/l2/init"
 copy_program "$lab/l2" "$(command -v cpuid)" cpuid
