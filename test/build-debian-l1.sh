@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Builds the other L1, in build/SERIES/debian: a Debian with its stock kernel and this repository in it, where the
 # modules are built by its own tools. disk is its root file system, initrd finds that; test/run-l1.sh -d boots them.
-# Does nothing when that is up to date. Needs root and the lab (test/build-lab.sh). Usage: test/build-debian-l1.sh
+# "kernel" builds a whole patched kernel too, vmlinuz, and installs its package there. Does nothing when all that is up
+# to date. Needs root and the lab (test/build-lab.sh). Usage: test/build-debian-l1.sh [kernel]
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
@@ -12,6 +13,8 @@ debian=$build/debian
 root=$debian/root
 clone=/root/kvm-exit-stats		# in L1
 own=(Makefile patches scripts)		# what of the repository the host's commands need
+what=${1-}
+[ $# -eq 0 ] || [ "$*" = kernel ] || die "usage: ${0##*/} [kernel]"
 
 # newer FILE WHAT...: is anything in WHAT newer than FILE, or FILE not there?
 newer() { [ ! -e "$1" ] || [ -n "$(find "${@:2}" -type f -newer "$1")" ]; }
@@ -181,14 +184,20 @@ mkdir -p "$debian/build"
 
 if [ ! -d "$root" ] || ! cmp -s "$build/kver" "$debian/kver" || newer "$root/etc/hostname" "$0"; then
 	need_disk 7	# measured: 6.2 GB, with the whole kernel
-	rm -rf "$root" "$root.part" "$debian/disk"
+	rm -rf "$root" "$root.part" "$debian"/{disk,vmlinuz}
 	make_root "$root.part"
 	mv "$root.part" "$root"
 	cp "$build/kver" "$debian/kver"
 fi
-if newer "$debian/disk" "${own[@]/#/$top/}" "$top/test/small.config" "$lab/l1.cpio"; then
+if newer "$debian/disk" "${own[@]/#/$top/}" "$lab/l1.cpio"; then
+	rm -f "$debian/disk"
 	build_modules
+fi
+if [ "$what" = kernel ] && newer "$debian/vmlinuz" "${own[@]/#/$top/}" "$top/test/small.config"; then
+	rm -f "$debian"/{disk,vmlinuz}
 	build_kernel
+fi
+if [ ! -e "$debian/disk" ]; then
 	log "making L1's disk"
 	make_disk "$debian/disk.part"
 	mv "$debian/disk.part" "$debian/disk"

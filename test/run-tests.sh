@@ -250,7 +250,6 @@ for lane in ${LANE:-svm vmx}; do
 	[ "$kseries-$lane" != 6.12-vmx ] || test_job "$out/$lane/host-load" "host's load" "$jobs/host-load.sh"
 	test_debian "$out/$lane/host" host -t 900 "$jobs/host.sh" "$kvm_stat"
 	[ "$lane" != svm ] || test_job "$out/$lane/tools" tools -d "$jobs/compare-tools.sh" "$kvm_stat"	# 5 minutes in Bochs
-	test_debian "$out/$lane/kernel" "whole kernel" -k "$build/debian/vmlinuz" "$jobs/kernel.sh"
 done
 
 [ $failed -eq 0 ] || echo "the logs are in $out"
