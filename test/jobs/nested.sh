@@ -12,7 +12,8 @@ reflected=/sys/kernel/tracing/events/kvm/kvm_nested_vmexit_inject
 vmruns() { awk '$1 == "0x80" { n = $3 } END { print n + 0 }' "$l2_stats/exit_stats"; }
 
 # shellcheck disable=SC2034	# for start_qemu
-l2_files="bin job l2 lab lib lib64 modules" l2_memory=384 l2_kernel_args=kvm.report_ignored_msrs=0
+l2_files="bin job l2 lab lib lib64 modules" l2_memory=384
+l2_kernel_args="kvm.report_ignored_msrs=0 lapic=notscdeadline highres=off nohz=off"
 trace_exits
 echo 'hist:keys=exit_code' >$reflected/trigger
 boot_l2
