@@ -9,7 +9,7 @@
 # -d boots the Debian of test/build-debian-l1.sh, from a disk that forgets what L1 writes; JOB loads KVM itself.
 # -k boots another kernel than Debian's.
 # -i puts L1's console, with a shell, on the terminal, instead of a job.
-# The FILEs lie in /job of L1 (and of L2). What JOB leaves in /out comes back into OUTDIR, with
+# The FILEs, directories too, lie in /job of L1 (and of L2). What JOB leaves in /out comes back into OUTDIR, with
 # l1-console.log and l1-dmesg.txt. Exit status: that of JOB; 124 when the time is over; 1 when L1 failed.
 
 # shellcheck source=scripts/lib.sh
@@ -197,7 +197,7 @@ fi
 [[ $limit =~ ^[1-9][0-9]*$ ]] || die "-t $limit: not a number of seconds"
 [[ $cpus =~ ^[1-8]$ ]] || die "-c $cpus: not a number of CPUs"
 for file in "$kernel" "$@"; do
-	[ -f "$file" ] || die "$file: no such file"
+	[ -e "$file" ] || die "$file: no such file"
 done
 lab=$build/lab
 initrd=$lab/l1.cpio
@@ -223,7 +223,7 @@ if [ -z "$terminal" ]; then
 	cp "$job" "$work/root/job/run"
 	shift
 fi
-[ $# -eq 0 ] || cp "$@" "$work/root/job/"
+[ $# -eq 0 ] || cp -r "$@" "$work/root/job/"
 (cd "$work/root" && find . | busybox cpio -o -H newc 2>/dev/null) | cat "$initrd" - >"$work/initrd"
 
 if [ -n "$terminal" ]; then
@@ -239,8 +239,9 @@ rm -f "$out/l1-status"
 # nowatchdog: emulated time and emulated work do not keep step, which looks like a soft lockup.
 # clearcpuid=ht: Bochs's CPU model claims eight threads, has one, and the kernel warns about that.
 # nopti and test/l1/fast-boot spare the emulator more than half of the boot.
+# log_buf_len: several jobs log more than Debian's kernel keeps.
 cmdline="console=ttyS0,115200 loglevel=5 tsc=reliable no_timer_check nowatchdog panic=-1 reboot=t"
-cmdline+=" clearcpuid=ht nokaslr nopti $(grep -v '^#' "$top/test/l1/fast-boot")"
+cmdline+=" clearcpuid=ht log_buf_len=1M nokaslr nopti $(grep -v '^#' "$top/test/l1/fast-boot")"
 # L2 looks for counters and the like that the emulated AMD CPUs lack: KVM shall not log that.
 [ "$lane" = vmx ] || cmdline+=" kvm.report_ignored_msrs=0"
 if [ -n "$bochs" ] || { [ "$lane" = vmx ] && ! has_nested; }; then

@@ -62,3 +62,4 @@ read_a_reason
 set -- "$@" $(counted)
 expect exit_stats-on "exits counted" "$5" -gt "$3"
 end_l2
+untrace_exits

@@ -34,8 +34,6 @@ load_kvm /modules
 sh -eu /job/counters.sh
 kill $reader
 wait $reader || :
-# The kernel warns of a module that goes while it is traced.
-echo '!hist:keys=exit_reason' >/sys/kernel/tracing/events/kvm/kvm_exit/trigger
 
 progress "asking the kernel's checkers"
 case $(uname -r) in

@@ -111,7 +111,8 @@ check_parameters "after the reload"
 passes "make status" "status with the patched modules" "^kvm +patched, the installed one"
 
 boot_l2
-read_leaves
+# shellcheck disable=SC2046	# several numbers
+read_leaves $(seen_reasons)
 [ -z "$fast" ] || meet_a_running_guest
 end_l2
 

@@ -17,7 +17,8 @@ trace_exits
 boot_l2
 snapshot before
 qmp cont
-read_leaves
+# shellcheck disable=SC2046	# several numbers
+read_leaves $(seen_reasons)
 l3_session=$(l2 "$session")
 echo N >/sys/module/kvm/parameters/exit_stats_cpuid
 status=0

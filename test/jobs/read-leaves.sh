@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# In L2: reads both values of every exit reason that the CPU's vendor has numbers for, then the totals, one cpuid
-# process each. Says first how many reasons. Exit status 4: nothing answers these leaves.
+# In L2: reads both values of the REASONs, or of every one that the CPU's vendor has numbers for, then the totals, one
+# cpuid process each. Says first how many reasons. Exit status 4: nothing answers these leaves.
+# Usage: read-leaves.sh [REASON...]
 set -eu
 
 case $(cpuid -1 -r -l 0x4FFFFFFB -s 0) in
@@ -19,7 +20,7 @@ case $((flags & 3)) in
 *)	echo "flags $flags: neither VMX nor SVM"; exit 1 ;;
 esac
 # shellcheck disable=SC2086	# many
-set -- $reasons
+[ $# -gt 0 ] || set -- $reasons
 echo "$# reasons"
 for reason; do
 	run cpuid -1 -r -l 0x4FFFFFFD -s "$reason"

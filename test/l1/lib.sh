@@ -73,7 +73,8 @@ l2_qemu_args=
 l2_acpi=off		# on: L2 finds virtio devices, too, for which its kernel needs modules
 l2_name=l2		# for the files and pipes, where there are several
 
-# start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel.
+# start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel. Without rodata=off a third of L2's boot is a walk
+# through its page tables, for pages that are writable and executable.
 start_qemu()
 {
 	local args="$1"
@@ -86,7 +87,7 @@ start_qemu()
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=$l2_acpi \
 		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
 		-kernel /l2/vmlinux -initrd "/tmp/$l2_name-initrd" \
-		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti edd=off $(grep -v '^#' /lab/fast-boot) $args" $l2_qemu_args "$@"
+		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti rodata=off edd=off $(grep -v '^#' /lab/fast-boot) $args" $l2_qemu_args "$@"
 }
 
 # start_l2: starts L2. Sets l2_pid. L2's console goes to /out/$l2_name-console.log.
@@ -162,8 +163,11 @@ l2()
 	read_answer
 }
 
-# trace_exits: lets the tracepoint kvm_exit count, independently of what is under test.
-trace_exits() { echo 'hist:keys=exit_reason' >/sys/kernel/tracing/events/kvm/kvm_exit/trigger; }
+# trace_exits: lets the tracepoint kvm_exit count, independently of what is under test. untrace_exits ends that: the
+# kernel warns of a module that goes while it is traced.
+exit_trigger=/sys/kernel/tracing/events/kvm/kvm_exit/trigger
+trace_exits() { echo 'hist:keys=exit_reason' >$exit_trigger; }
+untrace_exits() { echo '!hist:keys=exit_reason' >$exit_trigger; }
 
 # snapshot NAME: pauses L2 and saves what debugfs shows of it, and what trace_exits has counted.
 snapshot()
@@ -193,15 +197,19 @@ end_l2()
 	wait "$l2_pid" || :
 }
 
-# read_leaves: runs /job/read-leaves.sh in L2. Leaves what cpuid printed there in /out/leaves.txt, and
+# seen_reasons: those that L2 had exits for.
+seen_reasons() { awk '$1 ~ /^[0-9]/ { print $1 }' "$l2_stats/exit_stats"; }
+
+# read_leaves [REASON...]: runs /job/read-leaves.sh in L2. Leaves what cpuid printed there in /out/leaves.txt, and
 # what L1's kernel logged meanwhile in /out/leaves-log.txt.
+# shellcheck disable=SC2120	# some jobs want all
 read_leaves()
 {
 	local lines status=0
 
-	progress "reading all exit reasons and the totals in L2"
+	progress "reading ${*:-all exit reasons} and the totals in L2"
 	lines=$(dmesg | wc -l)
-	l2 'sh /job/read-leaves.sh' >/out/leaves.txt || status=$?
+	l2 "sh /job/read-leaves.sh $*" >/out/leaves.txt || status=$?
 	[ $status -ne 4 ] || fail "the leaves are not answered: KVM in L1 is not the patched one"
 	[ $status -eq 0 ] || fail "reading the leaves ended with status $status"
 	dmesg | tail -n +$((lines + 1)) >/out/leaves-log.txt
