@@ -125,7 +125,10 @@ read_verdicts()
 {
 	local line
 
-	[ -s "$1" ] || not_ok "${2-}verdicts" "there are none in $1"
+	if [ ! -s "$1" ]; then
+		not_ok "${2-}verdicts" "there are none in $1"
+		return
+	fi
 	while IFS= read -r line; do
 		case $line in
 		ok\ *)		ok "${2-}${line#ok }" ;;
