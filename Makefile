@@ -13,12 +13,12 @@ run = +@scripts/$(1) $(if $(findstring n,$(firstword -$(MAKEFLAGS))),-n) $(2)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
 
-## In the lab, for Linux 6.12, or 6.1 with KSERIES=6.1; on VMX, or SVM with LANE=svm:
+## In the lab, for Linux 6.12, or 6.1 with SERIES=6.1; on VMX, or SVM with LANE=svm:
 
 demo: lab ## the main job: build, boot L1 and in it L2, show the exits that L2 reads with cpuid
 	@test/run-demo.sh
 
-test: ## run the tests, for both series, on VMX and SVM, or less with KSERIES=... or LANE=...
+test: ## run the tests, for both series, on VMX and SVM, or less with SERIES=... or LANE=...
 	@scripts/for-each-series.sh test/run-tests.sh
 
 soak: ## run the tests that take hours, for both series and lanes
@@ -68,7 +68,7 @@ kernel-install: ## install what "make kernel" built (as root)
 kernel-deb: ## the same, and Debian packages of it
 	$(call run,build-kernel.sh,deb)
 
-## Work on the series (SERIES is 6.12, or 6.1 with KSERIES=6.1):
+## Work on the series (SERIES is 6.12, or 6.1 with SERIES=6.1):
 
 fetch: ## get the kernel: Debian's source (or KSRC=DIR), the stock kernel and headers of that version
 	$(call run,fetch-kernel.sh)

@@ -56,7 +56,7 @@ deb) need_packages debhelper dpkg-dev fakeroot ;;
 *) die "usage: ${0##*/} [-n] [deb]" ;;
 esac
 need_packages bc binutils bison flex gcc git kmod libc6-dev libelf-dev libssl-dev make perl rsync xz-utils zstd
-plan "take the configuration $config" "get and patch Linux $kseries, as 'make apply' does" \
+plan "take the configuration $config" "get and patch Linux $series, as 'make apply' does" \
 	"build the kernel and its modules in $tree${deb:+, and packages of it in $kernel}"
 "$top/scripts/fetch-kernel.sh"
 "$top/scripts/apply-series.sh"
@@ -70,8 +70,8 @@ fi
 rm -rf "$kernel"/{release,*.deb} "$tree/debian"
 : >"$klog"
 kgit worktree prune
-[ -e "$tree/.git" ] || { rm -rf "$tree"; kgit worktree add -q --detach "$tree" kvm-exit-stats; }
-kgit -C "$tree" checkout -q --force --detach kvm-exit-stats
+[ -e "$tree/.git" ] || { rm -rf "$tree"; kgit worktree add -q --detach "$tree" "$branch"; }
+kgit -C "$tree" checkout -q --force --detach "$branch"
 log "configuring Linux $(tree_version "$tree") as $config"
 configure
 log "building the kernel and its modules, all output in $klog"

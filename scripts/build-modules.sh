@@ -7,6 +7,10 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
+# shellcheck source=scripts/lib-series.sh
+. "$top/scripts/lib-series.sh"
 
 kver=$(kver)
 need_packages bc binutils bison dwarves flex gcc gcc-12 kmod libc6-dev libelf-dev libssl-dev make perl python3 xz-utils
@@ -38,7 +42,7 @@ cp "$ktree/arch/x86/kvm/Module.symvers" "$new/"
 cat >"$new/origin" <<END
 kernel $kver
 source $(base_name)
-series $kseries, $(series_patches "$patches" | wc -l) patches, commit $(kgit rev-parse --short=12 HEAD)
+series $series, $(series_patches "$patches" | wc -l) patches, commit $(kgit rev-parse --short=12 HEAD)
 END
 
 stock=$(stock_module arch/x86/kvm/kvm)

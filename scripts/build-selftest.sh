@@ -6,6 +6,8 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
 
 [ $# -gt 0 ] || set -- x86_64/exit_stats_test kvm_binary_stats_test
 plan "build $* into $selftests"

@@ -11,6 +11,7 @@ no_arguments "$@"
 plan "remove what was built in $top/build, but for the downloads and the kernels' trees"
 for directory in "$top"/build/*; do
 	case ${directory##*/} in
+	linux.git) ;;		# the kernels' sources and commits
 	[0-9]*.[0-9]*)
 		build=$directory
 		ktree=$directory/linux
@@ -18,7 +19,7 @@ for directory in "$top"/build/*; do
 		find "$directory" -mindepth 1 -maxdepth 1 ! -name debs ! -name headers ! -name image ! -name kver \
 			! -name linux ! -name lock -exec rm -rf {} +
 		# Ignored files only: what make made.
-		[ ! -d "$ktree/.git" ] || kgit clean -fdXq
+		[ ! -e "$ktree/.git" ] || git -C "$ktree" clean -fdXq
 		;;
 	*)
 		rm -rf "$directory"	# what the lab and the tests wrote

@@ -1,23 +1,27 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Gets what the series is built on, as apt offers it now, into build/SERIES: Debian's kernel source as a git
-# work tree (tag "base"), and the stock kernel and headers of the same version, unpacked, never installed. For an
-# installed kernel (build-host-modules.sh) only the source, of exactly that kernel's version, into build/KVER.
+# Gets what the series is built on, as apt offers it now, into build/SERIES: Debian's kernel source as a git work tree
+# (tag base/SERIES), and the stock kernel and headers of the same version, unpacked, never installed. For an installed
+# kernel (build-host-modules.sh) only the source, of exactly that kernel's version, into build/KVER.
 # Usage: fetch-kernel.sh [-n]; with KSRC=DIR a copy of the tree in DIR is taken instead of Debian's source.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
+# shellcheck source=scripts/lib-series.sh
+. "$top/scripts/lib-series.sh"
 
 # find_kernel PREFERRED: the newest version of the source that has a stock kernel and headers of the same
 # version; one of the upstream version PREFERRED comes first. Prints "VERSION KVER", nothing if there is none.
 find_kernel()
 {
-	local re="^linux-(image|headers)-${kseries//./\\.}\.[^-]*(-[0-9]+)?-amd64\$"
+	local re="^linux-(image|headers)-${series//./\\.}\.[^-]*(-[0-9]+)?-amd64\$"
 	local names
 
 	mapfile -t names < <(apt-cache search --names-only "$re" | awk '{ print $1 }')
 	[ ${#names[@]} -gt 0 ] || return 0
-	apt-cache madison "linux-source-$kseries" "${names[@]}" | awk -v preferred="$1" '
+	apt-cache madison "linux-source-$series" "${names[@]}" | awk -v preferred="$1" '
 		{ package = $1; version = $3 }
 		package ~ /^linux-source/ { sources[++n] = version }
 		package ~ /^linux-image/ { image[version] = substr(package, length("linux-image-") + 1) }
@@ -71,8 +75,8 @@ unpack_debian_source()
 {
 	local tarball
 
-	dpkg-deb -x "$build/debs/linux-source-${kseries}_$version"_*.deb "$part/deb" ||
-		die "could not unpack linux-source-$kseries: if the disk is not full, remove $build/debs, then again"
+	dpkg-deb -x "$build/debs/linux-source-${series}_$version"_*.deb "$part/deb" ||
+		die "could not unpack linux-source-$series: if the disk is not full, remove $build/debs, then again"
 	tarball=$(echo "$part"/deb/usr/src/linux-source-*.tar.xz)
 	mkdir "$part/linux"
 	xz -T0 -dc "$tarball" | tar -x -C "$part/linux" --strip-components=1 ||
@@ -92,38 +96,60 @@ copy_own_source()
 	fi || die "could not copy $KSRC"
 }
 
-# Turns $part/linux into a repository with one commit and moves it to its place.
-make_work_tree()
+# make_store: an empty one, all or nothing, as another series may want it, too.
+make_store()
 {
-	local tree=$part/linux name
+	git init -q --bare "$part/store"
+	git -C "$part/store" config gc.auto 0
+	git -C "$part/store" config core.autocrlf false
+	git -C "$part/store" config commit.gpgsign false
+	git -C "$part/store" config user.name "kvm-exit-stats developers"
+	git -C "$part/store" config user.email developers@kvm-exit-stats.invalid
+	# The build makes it, and 6.1 does not ignore it.
+	echo /tools/bpf/resolve_btfids/libsubcmd/ >"$part/store/info/exclude"
+	mv -T "$part/store" "$store" 2>/dev/null || [ -d "$store" ]
+}
 
-	name="Linux $(tree_version "$tree")"
-	[ -n "${KSRC:-}" ] || name="$name, Debian linux-source-$kseries $version"
+# import_source: $part/linux as a commit in the store, which gets the tag base/NAME, and source/VERSION if it is Debian's.
+# Its index is left in $part/index.
+import_source()
+{
+	local tree=$part/linux title commit
+	local -x GIT_INDEX_FILE=$part/index GIT_AUTHOR_NAME="kvm-exit-stats developers" GIT_COMMITTER_NAME="kvm-exit-stats developers"
+	local -x GIT_AUTHOR_EMAIL=developers@kvm-exit-stats.invalid GIT_COMMITTER_EMAIL=developers@kvm-exit-stats.invalid
+	# The same source gives the same commit.
+	local -x GIT_AUTHOR_DATE="2000-01-01T00:00:00Z" GIT_COMMITTER_DATE="2000-01-01T00:00:00Z"
+
+	title="Linux $(tree_version "$tree")"
+	[ -n "${KSRC:-}" ] || title="$title, Debian linux-source-$series $version"
 	log "making it a git work tree"
 	# Debian's tarball ignores everything at the top, which would hide new files from git.
 	if grep -qx '# Debian packaging: .*' "$tree/.gitignore"; then
 		sed -i '/^# Debian packaging: /,$d' "$tree/.gitignore"
 		sed -i '${/^#$/d}' "$tree/.gitignore"
 	fi
-	git init -q -b kvm-exit-stats "$tree"
-	cd "$tree"
-	# The build makes it, and 6.1 does not ignore it.
-	echo /tools/bpf/resolve_btfids/libsubcmd/ >.git/info/exclude
-	git config user.name "kvm-exit-stats developers"
-	git config user.email developers@kvm-exit-stats.invalid
-	git config gc.auto 0
-	git config core.autocrlf false
-	git config commit.gpgsign false
-	git config kvm-exit-stats.source "${KSRC:-Debian}"
-	# Writing 88000 objects takes most of the time. So two processes write them, and git add finds them there.
-	git config core.looseCompression 1
-	find . -path ./.git -prune -o -type f -print |
-		split -n r/2 --filter='git hash-object -w --no-filters --stdin-paths >/dev/null'
-	git add -A -f
-	git commit -q --no-verify -m "$name"
-	git tag base
-	cd "$top"
-	mv "$tree" "$ktree"
+	# What is above this size goes into a pack, as it comes, instead of into one of 88000 files.
+	sgit --work-tree="$tree" -c core.bigFileThreshold=1 -c core.compression=1 add -A -f
+	commit=$(sgit commit-tree -m "$title" "$(sgit write-tree)")
+	sgit tag -f "base/$name" "$commit" >/dev/null
+	[ -n "${KSRC:-}" ] || sgit tag -f "$(source_tag)" "$commit" >/dev/null
+}
+
+# make_work_tree [DIR]: $ktree, on its branch at the base. DIR has the source's files already, and $part/index is theirs.
+make_work_tree()
+{
+	local tree=$part/tree
+
+	sgit worktree prune
+	sgit worktree add -q ${1:+--no-checkout} -B "$name" "$tree" "$base"
+	if [ $# -gt 0 ]; then
+		mv "$part/index" "$(git -C "$tree" rev-parse --git-path index)"
+		mv "$tree/.git" "$1/"
+		rmdir "$tree"
+		mv "$1" "$tree"
+	fi
+	sgit config "kvm-exit-stats.$name.source" "${KSRC:-Debian}"
+	sgit worktree move "$tree" "$ktree"
 }
 
 # choose_version: sets version and kver, what to get. Fails if apt does not have it.
@@ -137,7 +163,7 @@ choose_version()
 		fi
 		version=$(dpkg-query -W -f '${Version}' "linux-headers-$kver" 2>/dev/null) ||
 			die "$kver is not one of Debian's packages: give its source as KSRC=DIR"
-		apt-cache madison "linux-source-$kseries" | awk -v version="$version" '$3 == version { found = 1 } END { exit !found }'
+		apt-cache madison "linux-source-$series" | awk -v version="$version" '$3 == version { found = 1 } END { exit !found }'
 	elif [ -f "$build/kver" ]; then
 		# Only the source is missing: it must be that of the stock kernel in use.
 		kver=$(kver)
@@ -153,17 +179,23 @@ no_version()
 	local offered
 
 	[ -n "$host_kver" ] ||
-		die "apt knows no linux-source-$kseries with a kernel of the same version: add Debian's security archive to its sources"
-	offered=$(apt-cache madison "linux-source-$kseries" | awk '{ print $3 }' | paste -s -d ' ')
-	die "$kver is of version $version, and apt offers linux-source-$kseries as ${offered:-nothing}: boot the kernel of" \
+		die "apt knows no linux-source-$series with a kernel of the same version: add Debian's security archive to its sources"
+	offered=$(apt-cache madison "linux-source-$series" | awk '{ print $3 }' | paste -s -d ' ')
+	die "$kver is of version $version, and apt offers linux-source-$series as ${offered:-nothing}: boot the kernel of" \
 		"one of these versions, or give the source of this one as KSRC=DIR"
 }
+
+# source_tag: what marks the source of $version, for all kernels of that version. There is no ~ in a tag.
+source_tag() { echo "source/${version//\~/_}"; }
+
+# has_source: is the source of $version in the store, from another kernel's fetch?
+has_source() { [ -d "$store" ] && sgit rev-parse -q --verify "refs/tags/$(source_tag)" >/dev/null; }
 
 # list_wanted: the packages to download.
 list_wanted()
 {
 	[ -n "$host_kver" ] || printf '%s\n' "linux-image-$kver=$version" "linux-headers-$kver=$version"
-	[ -n "${KSRC:-}" ] || echo "linux-source-$kseries=$version"
+	[ -n "${KSRC:-}" ] || has_source || echo "linux-source-$series=$version"
 }
 
 one_at_a_time
@@ -175,12 +207,12 @@ if [ -n "${KSRC:-}" ]; then
 	KSRC=$(cd "$KSRC" && pwd)
 	ksrc_version=$(tree_version "$KSRC")
 	case $ksrc_version in
-	"$kseries".*) ;;
-	*) die "KSRC=$KSRC is Linux $ksrc_version, and the series is for $kseries: give a $kseries tree" ;;
+	"$series".*) ;;
+	*) die "KSRC=$KSRC is Linux $ksrc_version, and the series is for $series: give a $series tree" ;;
 	esac
 	[ -z "$host_kver" ] || [ "$ksrc_version" = "$(kernel_version)" ] ||
 		die "KSRC=$KSRC is Linux $ksrc_version, and $host_kver is $(kernel_version): modules need the same version"
-	if [ -d "$ktree" ] && [ "$(kgit config kvm-exit-stats.source)" != "$KSRC" ]; then
+	if [ -d "$ktree" ] && [ "$(sgit config "kvm-exit-stats.$name.source")" != "$KSRC" ]; then
 		die "$ktree is made from another source: 'make export' your work, remove it, then again"
 	fi
 	need_packages rsync make gcc libc6-dev
@@ -188,14 +220,14 @@ fi
 
 if [ -d "$ktree" ] && [ -n "$host_kver" ]; then
 	choose_version || :
-	[ -n "${KSRC:-}" ] || [ "$(base_name)" = "Linux $(kernel_version), Debian linux-source-$kseries $version" ] ||
+	[ -n "${KSRC:-}" ] || [ "$(base_name)" = "Linux $(kernel_version), Debian linux-source-$series $version" ] ||
 		die "$ktree is $(base_name), and $kver is of version $version: remove $build, then again"
 	exit 0
 fi
 if [ -d "$ktree" ] && [ -f "$build/kver" ]; then
 	read -r offered _ < <(find_kernel "$ksrc_version") || offered=
 	if [ -n "$offered" ] && [ ! -e "$(echo "$build/debs/linux-image-$(kver)_${offered}"_*.deb)" ]; then
-		log "apt now offers $kseries as $offered; $(kver) stays in use (remove $build to fetch again)"
+		log "apt now offers $series as $offered; $(kver) stays in use (remove $build to fetch again)"
 	fi
 	exit 0
 fi
@@ -205,7 +237,7 @@ if [ -n "$host_kver" ]; then need_disk 3; else need_disk 5; fi
 
 if ! choose_version; then
 	# The lists may be missing or old. A user who cannot renew them may still have some.
-	if [ -z "$dry" ] && { [ "$(id -u)" -eq 0 ] || [ -z "$(apt-cache madison "linux-source-$kseries")" ]; }; then
+	if [ -z "$dry" ] && { [ "$(id -u)" -eq 0 ] || [ -z "$(apt-cache madison "linux-source-$series")" ]; }; then
 		update_apt
 		choose_version || no_version
 	else
@@ -219,6 +251,7 @@ part=$build/fetch.part
 rm -rf "$part"
 mkdir -p "$part"
 trap 'rm -rf "$part"' EXIT
+[ -d "$store" ] || make_store
 
 if [ ${#wanted[@]} -gt 0 ]; then
 	log "downloading Linux $version (up to 260 MB)"
@@ -240,14 +273,19 @@ if [ -z "$host_kver" ] && [ ! -f "$build/kver" ]; then
 	} &
 	stock=$!
 fi
-if [ ! -d "$ktree" ]; then
+if [ ! -d "$ktree" ] && [ -z "${KSRC:-}" ] && has_source; then
+	log "taking the source of Linux $version that is here"
+	sgit tag -f "base/$name" "$(source_tag)" >/dev/null
+	make_work_tree
+elif [ ! -d "$ktree" ]; then
 	log "unpacking the source of Linux ${ksrc_version:-$version}"
 	if [ -n "${KSRC:-}" ]; then
 		copy_own_source
 	else
 		unpack_debian_source
 	fi
-	make_work_tree
+	import_source
+	make_work_tree "$part/linux"
 fi
 if [ -n "$stock" ]; then
 	wait $stock || exit 1

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs a script for every series at the same time, or for KSERIES only. It must end with a line "N passed, N failed,
+# Runs a script for every series at the same time, or for SERIES only. It must end with a line "N passed, N failed,
 # N skipped"; the last line here is their sum, after a repetition of the lines "not ok". Exit status 1 if any failed.
 # Usage: for-each-series.sh [-n] SCRIPT; SCRIPT from the project's root
 
@@ -17,11 +17,10 @@ run_for()
 		printf '%s: %s\n' "$1" "$line"
 		last=$line
 		[[ $line != "not ok "* ]] || printf '%s: %s\n' "$1" "$line" >>"$counts/$1.failed"
-	done < <(KSERIES=$1 "$script" 2>&1)
+	done < <(SERIES=$1 "$script" 2>&1)
 	echo "$last" >"$counts/$1.last"
 }
 
-# shellcheck disable=SC2317	# a trap calls it
 clean_up()
 {
 	local job
@@ -34,10 +33,10 @@ clean_up()
 }
 
 script=$top/$1
-read -r -a all <<<"${KSERIES:-$(cd "$top/patches" && echo *)}"
+read -r -a all <<<"${SERIES:-$(cd "$top/patches" && echo *)}"
 if [ -n "$dry" ]; then
 	for series in "${all[@]}"; do
-		KSERIES=$series "$script" -n
+		SERIES=$series "$script" -n
 	done
 	exit 0
 fi

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib-kernel.sh"
 no_arguments "$@"
 
-[ -f "$kernel/release" ] || die "no kernel is built for Linux $kseries: run 'make kernel'"
+[ -f "$kernel/release" ] || die "no kernel is built for Linux $series: run 'make kernel'"
 release=$(cat "$kernel/release")
 need_root
 need_packages debianutils kmod make

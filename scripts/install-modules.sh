@@ -47,7 +47,6 @@ list_misfits()
 }
 
 # put_back: undo what a failure or an interruption left half done.
-# shellcheck disable=SC2317	# a trap calls it
 put_back()
 {
 	trap '' INT TERM HUP

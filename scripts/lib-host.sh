@@ -7,11 +7,12 @@ host_kver=${KVER:-$(uname -r)}
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
 no_arguments "$@"
 
 updates=/lib/modules/$host_kver/updates		# depmod prefers it to kernel/, where the distribution's modules are
 installed=$updates/kvm-exit-stats		# all of this directory is ours
-# shellcheck disable=SC2034	# for install and uninstall
 staging=/lib/modules/.kvm-exit-stats-$host_kver	# where depmod does not look
 unloaded=					# set while no KVM is loaded, for a trap
 loading_marker=					# the line in the kernel's log from which on new lines are ours

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # the variables are for those who source it
 # Common to the scripts for whole kernels: sourced instead of lib.sh. KVER, by default the running kernel, says whose
 # configuration to take, and thus which series.
 
 host=${KVER:-$(uname -r)}
-KSERIES=$(cut -d . -f 1,2 <<<"$host")
-export KSERIES
+SERIES=$(cut -d . -f 1,2 <<<"$host")
+export SERIES
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-series_of "$host" >/dev/null
+# shellcheck source=scripts/lib-series.sh
+. "$top/scripts/lib-series.sh"
 
 kernel=$build/kernel		# what this makes: the packages, and
 tree=$kernel/linux		# a work tree of $ktree, in which the kernel is built
 klog=$build/kernel.log
 
 # stop_make PID
-# shellcheck disable=SC2317	# a trap calls it
 stop_make() { kill -- "-$1" "$1" 2>/dev/null || :; wait "$1" || :; }
 
 # tmake ARG...: the kernel's make in $tree, with the compiler of the configuration if it is there. A line each minute.

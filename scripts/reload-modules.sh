@@ -18,7 +18,6 @@ load_installed()
 }
 
 # put_back: the distribution's modules, when the new ones failed or something interrupted this.
-# shellcheck disable=SC2317	# a trap calls it
 put_back()
 {
 	trap '' INT TERM HUP

@@ -5,6 +5,8 @@
 
 # shellcheck source=scripts/lib-host.sh
 . "$(dirname "$0")/lib-host.sh"
+# shellcheck source=scripts/lib-series.sh
+. "$top/scripts/lib-series.sh"
 
 row() { printf '%-12s %s\n' "$1" "$2"; }
 
@@ -28,7 +30,7 @@ describe_running()
 }
 
 row kernel "$host_kver$(is_running && echo ', running' || echo ', not running')"
-row series "$kseries: $(series_patches "$patches" | wc -l) patches, made on $(sed -n '1s/^# //p' "$patches/series")"
+row series "$series: $(series_patches "$patches" | wc -l) patches, made on $(sed -n '1s/^# //p' "$patches/series")"
 if [ -f "$installed/record" ]; then
 	row installed "$installed"
 	grep -v '\.ko$' "$installed/record" | while IFS= read -r line; do row '' "$line"; done

@@ -7,7 +7,6 @@
 . "$(dirname "$0")/lib-host.sh"
 
 # finish: the distribution's modules, whether this came to its end or something interrupted it.
-# shellcheck disable=SC2317	# a trap calls it
 finish()
 {
 	trap '' INT TERM HUP
