@@ -125,6 +125,13 @@ format_series()
 	done
 }
 
+# format_mails COMMIT: base..COMMIT as mails with all of their files, without the lines "Files:", which are ours alone.
+format_mails()
+{
+	sgit format-patch --stdout --no-signature --diff-algorithm=myers --subject-prefix="PATCH $name" "$base..$1" |
+		sed '/^Files: /d'
+}
+
 # replace_patches NEW DIR: the patch files and the series of format_series take the place of those in DIR.
 replace_patches()
 {
