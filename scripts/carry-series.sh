@@ -50,7 +50,6 @@ conflict()
 add()
 {
 	local -x GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
-	local -x GIT_COMMITTER_NAME="kvm-exit-stats developers" GIT_COMMITTER_EMAIL=developers@kvm-exit-stats.invalid
 
 	GIT_AUTHOR_NAME=$(sgit log -1 --format=%an "$2")
 	GIT_AUTHOR_EMAIL=$(sgit log -1 --format=%ae "$2")

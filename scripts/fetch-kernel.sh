@@ -115,8 +115,7 @@ make_store()
 import_source()
 {
 	local tree=$part/linux title commit
-	local -x GIT_INDEX_FILE=$part/index GIT_AUTHOR_NAME="kvm-exit-stats developers" GIT_COMMITTER_NAME="kvm-exit-stats developers"
-	local -x GIT_AUTHOR_EMAIL=developers@kvm-exit-stats.invalid GIT_COMMITTER_EMAIL=developers@kvm-exit-stats.invalid
+	local -x GIT_INDEX_FILE=$part/index
 	# The same source gives the same commit.
 	local -x GIT_AUTHOR_DATE="2000-01-01T00:00:00Z" GIT_COMMITTER_DATE="2000-01-01T00:00:00Z"
 

@@ -13,6 +13,8 @@ applied=refs/kvm-exit-stats/$name	# what apply or export left there
 
 # Untouched by the user's configuration, so that the same patches come out on every machine.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+export GIT_AUTHOR_NAME="kvm-exit-stats developers" GIT_AUTHOR_EMAIL=developers@kvm-exit-stats.invalid
+export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 
 # sgit ARG...: git in the store. kgit ARG...: in the kernel's work tree.
 sgit() { git --git-dir="$store" "$@"; }
@@ -58,8 +60,6 @@ commit_series()
 	[ -f "$dir/series" ] || die "there is no $dir/series"
 	tmp=$(mktemp -d)
 	local -x GIT_INDEX_FILE=$tmp/index GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
-	local -x GIT_COMMITTER_NAME="kvm-exit-stats developers"
-	local -x GIT_COMMITTER_EMAIL=developers@kvm-exit-stats.invalid
 	commit=$(sgit rev-parse "$base")
 	sgit read-tree "$base"
 	for patch in $(series_patches "$dir"); do

@@ -25,5 +25,5 @@ for other in ${SERIES:-$(all_series)}; do
 	ours=$(tip_of "$home")
 	theirs=$(tip_of "$other")
 	echo "Linux $home, then Linux $other:"
-	sgit --no-pager range-diff --no-dual-color "refs/tags/base/$home..$ours" "refs/tags/base/$other..$theirs"
+	sgit --no-pager range-diff --no-dual-color --creation-factor=90 "refs/tags/base/$home..$ours" "refs/tags/base/$other..$theirs"
 done
