@@ -81,6 +81,9 @@ checkpatch()
 		--ignore FILE_PATH_CHANGES "$1")
 }
 
+# exitstat's list of what KVM can enable is that of this kernel.
+handlers() { "$shared/tools/kvm/exitstat/handlers.sh" "$ktree" | diff "$shared/tools/kvm/exitstat/handlers.h" -; }
+
 need_packages git patch perl python3 python3-git python3-ply quilt
 has_base || die "no kernel source yet: run 'make fetch'"
 work=$(mktemp -d)
@@ -105,6 +108,7 @@ verdict "quilt makes the same tree" by_quilt
 verdict "git am makes the same tree" by_git_am
 verdict "mails have no lines of ours" no_files_lines
 verdict "the kernel's patches need no shared file" kernel_alone
+verdict "exitstat knows the kernel's handlers" handlers
 mkdir "$work/mails"
 git mailsplit -o"$work/mails" "$work/mbox" >/dev/null
 n=0
