@@ -1,18 +1,37 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Builds exitstat, of build/SERIES/linux, as build/exitstat: one static program that runs in any guest.
+# Builds exitstat as build/exitstat, one static program that runs in any guest. It needs no kernel's source: all is in
+# patches/, but for the names of exit reasons, which Debian's linux-libc-dev has.
 # Usage: build-exitstat.sh [-n]
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+home=$top/patches/6.12			# the series whose header it is built with
+source=$top/patches/files/tools/kvm/exitstat
+build=$top/build/exitstat.obj
+header=arch/x86/include/uapi/asm/kvm_exit_stats.h
+
+# print_header_patch: what the series does to that header.
+print_header_patch()
+{
+	local patch
+
+	for patch in $(series_patches "$home"); do
+		awk -v file="b/$header" '/^diff --git / { found = $4 == file } found' "$home/$patch"
+	done
+}
+
 no_arguments "$@"
-plan "build $ktree/tools/kvm/exitstat as $top/build/exitstat"
-[ -d "$ktree/tools/kvm/exitstat" ] || die "there is no exitstat in $ktree: run 'make apply'"
-need_packages binutils gcc libc6-dev make
+plan "build $source as $top/build/exitstat"
+need_packages binutils gcc libc6-dev make patch
 one_at_a_time
 
-mkdir -p "$build/exitstat"
-quiet "$build/exitstat.log" env -u MAKEFLAGS make -C "$ktree/tools/kvm/exitstat" OUTPUT="$build/exitstat/" CFLAGS='-O2 -g -Werror'
-strip -o "$build/exitstat.part" "$build/exitstat/exitstat"
+rm -rf "$build/arch"
+print_header_patch | quiet "$build/patch.log" patch -d "$build" -p1 -f -F0
+[ -f "$build/$header" ] || die "no patch of $home adds $header"
+version=$(sed -n '1s/^# \([^,]*\).*/\1/p' "$home/series")	# e.g. Linux 6.12.117
+quiet "$build/make.log" env -u MAKEFLAGS make -C "$source" OUTPUT="$build/" UAPI="$build/${header%/asm/*}" \
+	EXITSTAT_VERSION="$version" CFLAGS='-O2 -Werror' LDFLAGS='-static -s'
+cp "$build/exitstat" "$build/exitstat.part"
 mv "$build/exitstat.part" "$top/build/exitstat"

@@ -26,7 +26,7 @@ static const char usage[] =
 	"since the VM was created, every INTERVAL seconds, or while COMMAND runs.\n"
 	"\n"
 	"In a guest of a host whose KVM counts them, show the guest's own; on the host,\n"
-	"those of all VMs.\n"
+	"as root, those of all VMs.\n"
 	"\n"
 	"  -s KEY         sort by time (default), exits, avg or reason\n"
 	"  -t             redraw in place, like top\n"
@@ -96,7 +96,6 @@ struct view *add_view(struct sample *s, int pid, int vcpu, const char *vm)
 
 	v = &s->views[s->nr_views++];
 	memset(v, 0, sizeof(*v));
-	v->state = VIEW_READ;
 	v->pid = pid;
 	v->vcpu = vcpu;
 	snprintf(v->vm, sizeof(v->vm), "%s", vm);
@@ -114,7 +113,7 @@ static void read_sample(struct sample *s)
 		host_read(s);
 }
 
-/* Keep what is known of a vCPU or VM that can't be read, but may come back. */
+/* In a guest: keep what is known of a CPU that is offline, it may come back. */
 static void keep_views(const struct sample *old, struct sample *new)
 {
 	const struct view *o;
@@ -126,16 +125,11 @@ static void keep_views(const struct sample *old, struct sample *new)
 
 	for (i = 0; i < old->nr_views; i++) {
 		o = &old->views[i];
-		v = find_view(new, o->pid, o->vcpu);
-		if (v && v->state == VIEW_READ)
+		if (find_view(new, o->pid, o->vcpu))
 			continue;
-		if (o->pid && kill(o->pid, 0) && errno == ESRCH)
-			continue;
-		if (!v)
-			v = add_view(new, o->pid, o->vcpu, o->vm);
+		v = add_view(new, o->pid, o->vcpu, o->vm);
 		*v = *o;
-		if (v->state == VIEW_READ)
-			v->state = VIEW_OLD;
+		v->old = true;
 	}
 }
 
@@ -177,7 +171,7 @@ static bool subtract(const struct sample *old, const struct sample *new, struct 
 		v = &new->views[i];
 		o = find_view(old, v->pid, v->vcpu);
 		/* A new VM started from zero, a CPU that comes online did not. */
-		if (v->state != VIEW_READ || (o ? o->state == VIEW_UNKNOWN : guest))
+		if (v->old || (guest && !o))
 			continue;
 
 		d = add_view(diff, v->pid, v->vcpu, v->vm);
@@ -254,43 +248,22 @@ static void check_views(const struct sample *s)
 	errx(1, "there is no such VM%s", opt.vcpu >= 0 ? ", or vCPU" : "");
 }
 
-static bool is_read(const struct view *v)
-{
-	return v->state == VIEW_READ;
-}
-
-/* If nothing can be read, which was said already, there is no way to go on. */
 static void read_first_sample(struct sample *s)
 {
-	int i;
-
 	read_sample(s);
 	check_views(s);
-	for (i = 0; i < s->nr_views && !is_read(&s->views[i]); i++)
-		;
-	if (s->nr_views && i == s->nr_views)
-		exit(1);
 }
 
-static int show_once(bool list)
+static void show_once(bool list)
 {
 	static struct sample s;
-	int i, all, nr = 0;
 
 	read_first_sample(&s);
-	all = s.nr_views;
-	for (i = 0; i < all; i++) {
-		if (is_read(&s.views[i]))
-			s.views[nr++] = s.views[i];
-	}
-	s.nr_views = nr;
-
 	if (list)
-		output_list(&s, guest);
+		output_list(&s);
 	else
 		output_sample(&s);
 	flush_output();
-	return nr < all;
 }
 
 /* Sleep until @deadline; return the signal that asks to end, if any. */
@@ -340,12 +313,13 @@ static int show_intervals(void)
 			warnx("the VM of process %d has ended", opt.pid);
 			break;
 		}
-		keep_views(old, new);
+		if (guest)
+			keep_views(old, new);
 		if (!subtract(old, new, &diff)) {
 			say_restarted(old, new);
 		} else if (guest && !diff.nr_views) {
 			warnx("CPU %d is offline", opt.vcpu);
-		} else if (diff.nr_views || !new->nr_views) {
+		} else {
 			output_sample(&diff);
 			flush_output();
 		}
@@ -410,7 +384,8 @@ static int show_command(void)
 		err(error == ENOENT ? 127 : 126, "%s", opt.command[0]);
 	}
 
-	keep_views(&before, &after);
+	if (guest)
+		keep_views(&before, &after);
 	if (subtract(&before, &after, &diff))
 		output_sample(&diff);
 	else
@@ -572,7 +547,7 @@ static bool parse_options(int argc, char **argv)
 			flush_output();
 			exit(0);
 		case OPT_VERSION:
-			puts("exitstat (Linux " EXITSTAT_VERSION ")");
+			puts("exitstat (" EXITSTAT_VERSION ")");
 			flush_output();
 			exit(0);
 		default:
@@ -627,5 +602,6 @@ int main(int argc, char **argv)
 	}
 	if (interval)
 		return show_intervals();
-	return show_once(list);
+	show_once(list);
+	return 0;
 }

@@ -10,14 +10,14 @@
 
 #define ARRAY_SIZE(x)	(sizeof(x) / sizeof((x)[0]))
 
-#define MAX_REASONS	256
+#define MAX_REASONS	256	/* room for newer hosts */
 
-/* The reasons that are defined; on the host, the slots of KVM's arrays. */
+/* The reasons that are defined */
 struct reason {
 	__u32 number;
 	const char *name;	/* NULL if KVM has none */
 	bool handled;		/* does KVM have a handler? */
-	bool other;		/* exits without a reason, last on the host */
+	bool other;		/* exits without a reason, on the host */
 };
 
 extern struct reason reasons[MAX_REASONS];
@@ -26,6 +26,7 @@ extern int cpuid_reason;	/* its index */
 extern bool svm;
 extern __u32 tsc_khz;
 
+bool known_reason(unsigned int i, __u32 *number);
 void add_reason(__u32 number);
 const char *reason_number(const struct reason *r);
 const char *reason_name(const struct reason *r);
@@ -38,15 +39,9 @@ struct counts {
 #define WHOLE_VM	-1
 #define EACH_VCPU	-2
 
-enum view_state {
-	VIEW_UNKNOWN,		/* never read, because of an error */
-	VIEW_OLD,		/* of a former sample: CPU offline, or an error */
-	VIEW_READ,
-};
-
 /* What was counted for a VM or for a vCPU. */
 struct view {
-	enum view_state state;
+	bool old;		/* of a former sample: its CPU is offline */
 	int pid;		/* of the VM, on the host */
 	int vcpu;		/* or WHOLE_VM */
 	char vm[64];		/* name, on the host */
@@ -86,7 +81,7 @@ struct options {
 
 extern struct options opt;
 
-/* cpuid.c: what unit tests replace */
+/* cpuid.c: the CPU */
 struct regs {
 	__u32 eax;
 	__u32 ebx;
@@ -111,7 +106,7 @@ void host_init(void);
 void host_read(struct sample *s);
 
 /* output.c */
-void output_list(const struct sample *s, bool guest);
+void output_list(const struct sample *s);
 void output_sample(const struct sample *s);
 
 #endif /* _EXITSTAT_H */

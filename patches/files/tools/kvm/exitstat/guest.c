@@ -6,10 +6,7 @@
 #include <err.h>
 
 #include "exitstat.h"
-#include "asm/kvm_para.h"
-
-/* SVM's exit codes beyond the highest one that CPUID tells: -4 to -1. */
-#define SVM_NEGATIVE_CODES	4
+#include "asm/kvm_exit_stats.h"
 
 /*
  * Every CPUID is an exit.  Those since the start, by the CPU they were executed
@@ -21,14 +18,14 @@ bool guest_probe(void)
 {
 	struct regs r = cpuid(KVM_CPUID_EXIT_STATS_SIGNATURE, 0);
 
-	if (r.ebx != KVM_EXIT_STATS_SIGNATURE_EBX ||
-	    r.ecx != KVM_EXIT_STATS_SIGNATURE_ECX ||
-	    r.edx != KVM_EXIT_STATS_SIGNATURE_EDX)
+	if (r.ebx != KVM_CPUID_EXIT_STATS_SIGNATURE_EBX ||
+	    r.ecx != KVM_CPUID_EXIT_STATS_SIGNATURE_ECX ||
+	    r.edx != KVM_CPUID_EXIT_STATS_SIGNATURE_EDX)
 		return false;
 
-	if (r.eax != KVM_EXIT_STATS_ABI_VERSION)
+	if (r.eax != KVM_CPUID_EXIT_STATS_ABI_VERSION)
 		errx(2, "the host has version %u of the CPUID leaves, not %u", r.eax,
-		     KVM_EXIT_STATS_ABI_VERSION);
+		     KVM_CPUID_EXIT_STATS_ABI_VERSION);
 	return true;
 }
 
@@ -36,7 +33,7 @@ static void add_reason_if_defined(__u32 number)
 {
 	struct regs r = cpuid(KVM_CPUID_EXIT_STATS_VM, number);
 
-	if (r.eax || r.ebx || r.ecx || r.edx != KVM_EXIT_STATS_UNDEFINED)
+	if (r.eax || r.ebx || r.ecx || r.edx != KVM_CPUID_EXIT_STATS_UNDEFINED)
 		add_reason(number);
 }
 
@@ -44,16 +41,20 @@ void guest_init(void)
 {
 	struct regs info = cpuid(KVM_CPUID_EXIT_STATS_SIGNATURE, 1);
 	__u32 number;
+	int i;
 
-	svm = info.ebx & KVM_EXIT_STATS_SVM;
+	svm = info.ebx & KVM_CPUID_EXIT_STATS_F_SVM;
 	tsc_khz = info.ecx;
-	if (!(info.ebx & KVM_EXIT_STATS_ACTIVE))
+	if (!(info.ebx & KVM_CPUID_EXIT_STATS_F_ACTIVE))
 		warnx("the host does not count at present: the numbers stand still");
 
 	for (number = 0; number <= info.eax; number++)
 		add_reason_if_defined(number);
-	for (number = -SVM_NEGATIVE_CODES; svm && number; number++)
-		add_reason_if_defined(number);
+	/* SVM's negative exit codes are above the highest one that CPUID tells. */
+	for (i = 0; known_reason(i, &number); i++) {
+		if (number > info.eax)
+			add_reason_if_defined(number);
+	}
 }
 
 static __u32 read_session(int cpu)

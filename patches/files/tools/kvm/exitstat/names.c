@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's tables of exit reasons.
+ * What the kernel's headers tell about exit reasons.
  */
 #include <err.h>
 #include <string.h>
@@ -8,6 +8,8 @@
 #include <asm/kvm.h>
 
 #include "exitstat.h"
+#include "handlers.h"
+#include "asm/kvm_exit_stats.h"
 #include "asm/svm.h"
 #include "asm/vmx.h"
 
@@ -19,14 +21,14 @@ struct name {
 static const struct name vmx_names[] = { VMX_EXIT_REASONS };
 static const struct name svm_names[] = { SVM_EXIT_REASONS };
 
-/* Made from the tables of handlers in vmx.c and svm.c */
-static const bool vmx_handled[] = {
-#include "vmx-handlers.h"
+struct range {
+	__u32 first;
+	__u32 last;
+	__u32 slot;		/* of KVM's arrays: not needed here */
 };
 
-static const bool svm_handled[] = {
-#include "svm-handlers.h"
-};
+static const struct range vmx_ranges[] = KVM_EXIT_STATS_VMX_RANGES;
+static const struct range svm_ranges[] = KVM_EXIT_STATS_SVM_RANGES;
 
 struct reason reasons[MAX_REASONS];
 int nr_reasons;
@@ -42,6 +44,22 @@ static const char *find_name(const struct name *names, int nr, __u32 number)
 			return names[i].name;
 	}
 	return NULL;
+}
+
+/* Get the reason of this index in asm/kvm_exit_stats.h; return false if there is none. */
+bool known_reason(unsigned int i, __u32 *number)
+{
+	int n, nr = svm ? ARRAY_SIZE(svm_ranges) : ARRAY_SIZE(vmx_ranges);
+	const struct range *range = svm ? svm_ranges : vmx_ranges;
+
+	for (n = 0; n < nr; n++, range++) {
+		if (i <= range->last - range->first) {
+			*number = range->first + i;
+			return true;
+		}
+		i -= range->last - range->first + 1;
+	}
+	return false;
 }
 
 void add_reason(__u32 number)

@@ -43,12 +43,19 @@ static double sort_key(int reason)
 	}
 }
 
+static int compare_reasons(const struct reason *a, const struct reason *b)
+{
+	if (a->other != b->other)
+		return a->other - b->other;
+	return a->number < b->number ? -1 : a->number > b->number;
+}
+
 static int compare_rows(const void *a, const void *b)
 {
 	int ra = *(const int *)a, rb = *(const int *)b;
 	double ka = sort_key(ra), kb = sort_key(rb);
 
-	return ka < kb ? 1 : ka > kb ? -1 : ra - rb;
+	return ka < kb ? 1 : ka > kb ? -1 : compare_reasons(&reasons[ra], &reasons[rb]);
 }
 
 static bool is_shown(const struct counts *c, int reason)
@@ -435,32 +442,36 @@ static void put_undefined(__u32 first, __u32 last)
 	fprintf(opt.out, "%16s  %-*s %-7s %s\n", range, name_width, "-", "no", "no");
 }
 
-/* Only guests are told what is defined; what has a name surely is. */
-void output_list(const struct sample *s, bool guest)
+void output_list(const struct sample *s)
 {
+	bool was_shown = false;
 	__u32 next = 0;
 	int i;
 
 	make_rows(s);
+	opt.sort = SORT_REASON;
 	nr_rows = nr_reasons;
 	for (i = 0; i < nr_reasons; i++)
 		rows[i] = i;
+	qsort(rows, nr_rows, sizeof(rows[0]), compare_rows);
 	measure_names();
 
 	fprintf(opt.out, "%16s  %-*s %-7s %-7s %12s\n", "reason", name_width, "name",
 		"defined", "enabled", "exits");
-	for (i = 0; i < nr_reasons; i++) {
-		const struct reason *r = &reasons[i];
+	for (i = 0; i < nr_rows; i++) {
+		const struct reason *r = &reasons[rows[i]];
+		const struct counts *c = &sums[rows[i]];
+		bool shown = opt.wanted[rows[i]];
 
 		if (r->other)
 			break;
-		if (r->number != next && guest && opt.wanted[i] && i && opt.wanted[i - 1])
+		if (r->number != next && shown && was_shown)
 			put_undefined(next, r->number - 1);
+		if (shown)
+			fprintf(opt.out, "%16s  %-*s %-7s %-7s %12llu\n", reason_number(r),
+				name_width, reason_name(r), "yes",
+				r->handled || c->exits ? "yes" : "no", c->exits);
 		next = r->number + 1;
-		if (!opt.wanted[i])
-			continue;
-		fprintf(opt.out, "%16s  %-*s %-7s %-7s %12llu\n", reason_number(r),
-			name_width, reason_name(r), guest || r->name ? "yes" : "-",
-			r->handled || sums[i].exits ? "yes" : "no", sums[i].exits);
+		was_shown = shown;
 	}
 }
