@@ -24,6 +24,21 @@ print_header_patch()
 	done
 }
 
+home=$top/patches/6.12			# the series whose header it is built with
+source=$top/patches/files/tools/kvm/exitstat
+build=$top/build/exitstat.obj
+header=arch/x86/include/uapi/asm/kvm_exit_stats.h
+
+# print_header_patch: what the series does to that header.
+print_header_patch()
+{
+	local patch
+
+	for patch in $(series_patches "$home"); do
+		awk -v file="b/$header" '/^diff --git / { found = $4 == file } found' "$home/$patch"
+	done
+}
+
 no_arguments "$@"
 plan "build $source as $top/build/exitstat"
 need_packages binutils gcc libc6-dev make patch
