@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test for the statistics of VM-Exits beyond a single vCPU that runs: two VMs,
+ * two vCPUs, a nested guest, and vCPUs that the CPU refuses to run.
+ */
+#include <pthread.h>
+
+#include "exit_stats.h"
+
+#define REASON_SHUTDOWN		by_vendor(EXIT_REASON_TRIPLE_FAULT,	\
+					  SVM_EXIT_SHUTDOWN)
+#define REASON_FAILED_ENTRY	by_vendor(EXIT_REASON_INVALID_STATE,	\
+					  SVM_EXIT_ERR)
+#define REASON_RESUME		by_vendor(EXIT_REASON_VMRESUME, SVM_EXIT_VMRUN)
+
+/* Run the vCPU up to its next exit to userspace, which has to be this one. */
+static void run_until(struct kvm_vcpu *vcpu, u32 exit_reason)
+{
+	vcpu_run(vcpu);
+	TEST_ASSERT(vcpu->run->exit_reason == exit_reason,
+		    "Unexpected exit: %s",
+		    exit_reason_str(vcpu->run->exit_reason));
+}
+
+static void test_two_vms(void)
+{
+	struct kvm_vcpu *old_vcpu, *vcpu;
+	struct kvm_vm *old_vm, *vm;
+	u64 old;
+
+	old_vm = exit_stats_create_vm(1, &old_vcpu);
+	vcpu_measure_hypercalls(old_vcpu, 100);
+	old = vcpu_read_exits(old_vcpu, LEAF_EXITS, REASON_HYPERCALL);
+
+	vm = exit_stats_create_vm(1, &vcpu);
+	vcpu_check_hypercalls(vcpu, LEAF_EXITS, 0);
+	vcpu_check_hypercalls(vcpu, LEAF_BOTH, 0);
+	vcpu_check_hypercalls(vcpu, LEAF_OWN, 0);
+
+	/* Each of them executes one more to warm up. */
+	vcpu_measure_hypercalls(vcpu, 5);
+	vcpu_measure_hypercalls(old_vcpu, 1000);
+	vcpu_check_hypercalls(vcpu, LEAF_EXITS, 6);
+	vcpu_check_hypercalls(vcpu, LEAF_BOTH, 6);
+	vcpu_check_hypercalls(vcpu, LEAF_OWN, 6);
+	vcpu_check_hypercalls(old_vcpu, LEAF_EXITS, old + 1001);
+
+	check(vcpu_read_exits(vcpu, LEAF_ALL_EXITS, 0) <
+	      vcpu_read_exits(old_vcpu, LEAF_ALL_EXITS, 0),
+	      "more exits in the new VM");
+	check(vcpu_read(vcpu, LEAF_ABI, 1).edx !=
+	      vcpu_read(old_vcpu, LEAF_ABI, 1).edx, "sessions are the same");
+
+	kvm_vm_free(vm);
+	kvm_vm_free(old_vm);
+}
+
+static void check_two_vcpus(struct kvm_vcpu *vcpus[], u64 nr0, u64 nr1)
+{
+	int i;
+
+	vcpu_check_hypercalls(vcpus[0], LEAF_OWN, nr0);
+	vcpu_check_hypercalls(vcpus[1], LEAF_OWN, nr1);
+	for (i = 0; i < 2; i++) {
+		vcpu_check_hypercalls(vcpus[i], LEAF_EXITS, nr0 + nr1);
+		vcpu_check_hypercalls(vcpus[i], LEAF_BOTH, nr0 + nr1);
+	}
+}
+
+static void *provoke_2999_hypercalls(void *vcpu)
+{
+	vcpu_provoke_hypercalls(vcpu, 2999);
+	return NULL;
+}
+
+static void test_two_vcpus(void)
+{
+	u64 cycles0, cycles1, cycles;
+	struct kvm_vcpu *vcpus[2];
+	struct kvm_vm *vm;
+	pthread_t thread;
+
+	vm = exit_stats_create_vm(2, vcpus);
+
+	/* One after the other ... */
+	vcpu_provoke_hypercalls(vcpus[0], 29);
+	check_two_vcpus(vcpus, 30, 0);
+	vcpu_provoke_hypercalls(vcpus[1], 11);
+	check_two_vcpus(vcpus, 30, 12);
+
+	/* ... and at the same time. */
+	pthread_create(&thread, NULL, provoke_2999_hypercalls, vcpus[1]);
+	vcpu_provoke_hypercalls(vcpus[0], 1999);
+	pthread_join(thread, NULL);
+	check_two_vcpus(vcpus, 2030, 3012);
+
+	cycles0 = vcpu_read_cycles(vcpus[0], LEAF_OWN, REASON_HYPERCALL);
+	cycles1 = vcpu_read_cycles(vcpus[1], LEAF_OWN, REASON_HYPERCALL);
+	cycles = vcpu_read_cycles(vcpus[0], LEAF_CYCLES, REASON_HYPERCALL);
+	check(cycles0 && cycles1 && cycles == cycles0 + cycles1,
+	      "%lu cycles, should be %lu + %lu", cycles, cycles0, cycles1);
+
+	vcpu_check_exits_stat(vcpus[0]);
+
+	kvm_vm_free(vm);
+}
+
+/* All of them exit to L1, which steps over them, and keeps no registers. */
+#define L2_GUEST(name, hypercall)					\
+static void name(void)							\
+{									\
+	asm volatile("1: " hypercall "\n\t"				\
+		     "mov %0, %%eax\n\t"				\
+		     "mov %1, %%ecx\n\t"				\
+		     "cpuid\n\t"					\
+		     "jmp 1b\n\t"					\
+		     : : "i"(LEAF_EXITS), "i"(EXIT_REASON_CPUID));	\
+}
+
+L2_GUEST(l2_guest_vmx, "vmcall")
+L2_GUEST(l2_guest_svm, "vmmcall")
+
+static void run_l2_svm(struct svm_test_data *svm, u64 insn_len, u32 reason)
+{
+	svm->vmcb->save.rip += insn_len;
+	run_guest(svm->vmcb, svm->vmcb_gpa);
+	GUEST_ASSERT_EQ(svm->vmcb->control.exit_code, reason);
+}
+
+static void resume_l2_vmx(u32 reason)
+{
+	vmwrite(GUEST_RIP,
+		vmreadz(GUEST_RIP) + vmreadz(VM_EXIT_INSTRUCTION_LEN));
+	GUEST_ASSERT(!vmresume());
+	GUEST_ASSERT_EQ(vmreadz(VM_EXIT_REASON), reason);
+}
+
+/* Run L2 up to its first exit, which is the hypercall. */
+static void launch_l2(void *data, void *l2_rsp)
+{
+	struct svm_test_data *svm = data;
+	struct vmx_pages *vmx = data;
+
+	if (is_svm) {
+		generic_svm_setup(svm, l2_guest_svm, l2_rsp);
+		svm->vmcb->control.intercept |= BIT_ULL(INTERCEPT_CPUID);
+		run_l2_svm(svm, 0, SVM_EXIT_VMMCALL);
+	} else {
+		GUEST_ASSERT(prepare_for_vmx_operation(vmx));
+		GUEST_ASSERT(load_vmcs(vmx));
+		prepare_vmcs(vmx, l2_guest_vmx, l2_rsp);
+		GUEST_ASSERT(!vmlaunch());
+	}
+}
+
+/* Once around L2's loop. */
+static void resume_l2_twice(void *data)
+{
+	if (is_svm) {
+		run_l2_svm(data, 3, SVM_EXIT_CPUID);
+		run_l2_svm(data, 2, SVM_EXIT_VMMCALL);
+	} else {
+		resume_l2_vmx(EXIT_REASON_CPUID);
+		resume_l2_vmx(EXIT_REASON_VMCALL);
+	}
+}
+
+static void guest_nested(struct guest_job *job)
+{
+	u64 l2_stack[64];
+	u64 i;
+
+	launch_l2(job->data, &l2_stack[ARRAY_SIZE(l2_stack)]);
+
+	read_leaf(&job->before.exits, LEAF_EXITS, REASON_HYPERCALL);
+	read_leaf(&job->before.both, LEAF_BOTH, REASON_RESUME);
+	read_leaf(&job->before.own, LEAF_OWN, REASON_CPUID);
+
+	for (i = 0; i < job->nr; i++)
+		resume_l2_twice(job->data);
+
+	read_leaf(&job->after.own, LEAF_OWN, REASON_CPUID);
+	read_leaf(&job->after.both, LEAF_BOTH, REASON_RESUME);
+	read_leaf(&job->after.exits, LEAF_EXITS, REASON_HYPERCALL);
+}
+
+/* What KVM passes on to the guest's own hypervisor is still one exit. */
+static void test_nested(void)
+{
+	struct guest_job *job;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	vm_vaddr_t data;
+	u64 nr;
+
+	if (!kvm_cpu_has(X86_FEATURE_VMX) && !kvm_cpu_has(X86_FEATURE_SVM)) {
+		skip("nesting is off");
+		return;
+	}
+
+	vm = exit_stats_create_vm(1, &vcpu);
+	if (is_svm)
+		vcpu_alloc_svm(vm, &data);
+	else
+		vcpu_alloc_vmx(vm, &data);
+
+	job = vcpu_job(vcpu);
+	job->data = (void *)data;
+	job->nr = 20;
+	vcpu_run_job(vcpu, guest_nested);
+
+	nr = exits_of(&job->after.exits) - exits_of(&job->before.exits);
+	check(nr == job->nr, "%lu hypercalls by L2, should be %lu", nr, job->nr);
+	nr = exits_of(&job->after.both) - exits_of(&job->before.both);
+	check(nr == 2 * job->nr, "%lu resumes by L1, should be %lu", nr,
+	      2 * job->nr);
+	nr = exits_of(&job->after.own) - exits_of(&job->before.own);
+	check(nr == job->nr + 1, "%lu CPUIDs, should be %lu by L2, 1 by L1",
+	      nr, job->nr);
+	vcpu_check_exits_stat(vcpu);
+	vcpu_check_total_exits(vcpu);
+
+	kvm_vm_free(vm);
+}
+
+/* Make the state of the guest invalid, return the valid one. */
+static struct kvm_sregs invalidate_state(struct kvm_vcpu *vcpu)
+{
+	struct kvm_sregs valid, invalid;
+
+	vcpu_sregs_get(vcpu, &valid);
+	invalid = valid;
+	if (is_svm)
+		invalid.cs.db = true;	/* and also cs.l */
+	else
+		invalid.tr.unusable = true;
+	vcpu_sregs_set(vcpu, &invalid);
+	return valid;
+}
+
+static void guest_out_twice(struct guest_job *job)
+{
+	write_port(USER_PORT, 0);
+	write_port(USER_PORT, 0);
+}
+
+/* KVM makes up exits, in which it emulates what the CPU can't execute. */
+static void test_invalid_state(void)
+{
+	struct kvm_sregs valid;
+	struct kvm_vcpu *vcpu;
+	struct cpuid_read r;
+	struct kvm_vm *vm;
+	u64 nr;
+
+	if (is_svm) {
+		skip("KVM doesn't emulate invalid states on SVM");
+		return;
+	}
+	if (get_kvm_intel_param_bool("unrestricted_guest")) {
+		skip("unrestricted guest is on");
+		return;
+	}
+
+	vm = exit_stats_create_vm(1, &vcpu);
+	nr = vcpu_read_exits(vcpu, LEAF_BOTH, EXIT_REASON_INVALID_STATE);
+	check(!nr, "%lu exits in a valid state", nr);
+
+	/* Only from one OUT to the other, KVM can't emulate everything. */
+	vcpu_job(vcpu)->fn = guest_out_twice;
+	run_until(vcpu, KVM_EXIT_IO);
+	valid = invalidate_state(vcpu);
+	run_until(vcpu, KVM_EXIT_IO);
+	vcpu_sregs_set(vcpu, &valid);
+	vcpu_run_job(vcpu, guest_out_twice);
+
+	r = vcpu_read(vcpu, LEAF_BOTH, EXIT_REASON_INVALID_STATE);
+	check(exits_of(&r) && cycles_of(&r), "%lu exits, %lu cycles",
+	      exits_of(&r), cycles_of(&r));
+	vcpu_check_exits_stat(vcpu);
+	vcpu_check_total_exits(vcpu);
+
+	kvm_vm_free(vm);
+}
+
+/* A VM-Enter that fails because of the guest's state is an exit as well. */
+static void test_failed_entry(void)
+{
+	struct kvm_sregs valid;
+	struct kvm_vcpu *vcpu;
+	struct kvm_regs regs;
+	struct cpuid_read r;
+	struct kvm_vm *vm;
+	u64 i, nr = 3;
+
+	if (!is_svm && !get_kvm_intel_param_bool("unrestricted_guest")) {
+		skip("unrestricted guest is off, KVM emulates");
+		return;
+	}
+
+	vm = exit_stats_create_vm(1, &vcpu);
+	vcpu_regs_get(vcpu, &regs);
+	valid = invalidate_state(vcpu);
+	for (i = 0; i < nr; i++)
+		run_until(vcpu, KVM_EXIT_FAIL_ENTRY);
+
+	/* Don't depend on what the CPU makes of the state when it refuses it. */
+	vcpu_sregs_set(vcpu, &valid);
+	vcpu_regs_set(vcpu, &regs);
+
+	r = vcpu_read(vcpu, LEAF_BOTH, REASON_FAILED_ENTRY);
+	check(exits_of(&r) == nr, "%lu failed entries, should be %lu",
+	      exits_of(&r), nr);
+	check(cycles_of(&r), "no cycles of failed entries");
+	vcpu_check_exits_stat(vcpu);
+	vcpu_check_total_exits(vcpu);
+
+	kvm_vm_free(vm);
+}
+
+static void guest_shutdown(struct guest_job *job)
+{
+	struct desc_ptr idt = {};
+
+	asm volatile("lidt %0; ud2" : : "m"(idt));
+}
+
+/* The vCPU that dies can't tell, the other one can. */
+static void test_shutdown(void)
+{
+	struct kvm_vcpu *vcpus[2];
+	struct kvm_vm *vm;
+	u64 nr;
+
+	vm = exit_stats_create_vm(2, vcpus);
+	nr = vcpu_read_exits(vcpus[1], LEAF_EXITS, REASON_SHUTDOWN);
+	check(!nr, "%lu triple faults", nr);
+
+	vcpu_job(vcpus[0])->fn = guest_shutdown;
+	run_until(vcpus[0], KVM_EXIT_SHUTDOWN);
+
+	nr = vcpu_read_exits(vcpus[1], LEAF_EXITS, REASON_SHUTDOWN);
+	check(nr == 1, "%lu triple faults, should be 1", nr);
+	nr = vcpu_read_exits(vcpus[1], LEAF_OWN, REASON_SHUTDOWN);
+	check(!nr, "%lu triple faults of its own", nr);
+
+	kvm_vm_free(vm);
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(void);
+} tests[] = {
+	{ "two VMs", test_two_vms },
+	{ "two vCPUs", test_two_vcpus },
+	{ "nested guest", test_nested },
+	{ "invalid guest state", test_invalid_state },
+	{ "failed VM-Enter", test_failed_entry },
+	{ "triple fault", test_shutdown },
+};
+
+int main(int argc, char *argv[])
+{
+	int i;
+
+	ksft_print_header();
+	exit_stats_init();
+	ksft_set_plan(ARRAY_SIZE(tests));
+
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		tests[i].fn();
+		report(tests[i].name);
+	}
+
+	ksft_finished();
+}
