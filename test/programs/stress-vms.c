@@ -18,14 +18,23 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "small-vm.h"
 
@@ -39,17 +48,17 @@
 
 /* A round: all leaves, with EDI as the index, an MSR, and an exit to userspace. */
 asm(".pushsection .rodata\n"
-    "guest_code: movl $0x4ffffff9, %esi\n"
+    "guest_code: movl $" STRING(KVM_CPUID_EXIT_STATS_VCPU) ", %esi\n"
     "1: movl %esi, %eax\n"
     "movl %edi, %ecx\n"
     "cpuid\n"
     "incl %esi\n"
-    "cmpl $0x50000000, %esi\n"
+    "cmpl $" STRING(KVM_CPUID_EXIT_STATS_TOTAL_EXITS) " + 1, %esi\n"
     "jne 1b\n"
     "movl $0x1a0, %ecx\n"
     "rdmsr\n"
     "incl %edi\n"
-    "outb %al, $0xe0\n"
+    "outb %al, $" STRING(PORT_DONE) "\n"
     "jmp guest_code\n"
     "guest_code_end:\n"
     ".popsection\n");
@@ -219,7 +228,7 @@ static void *read_binary(void *arg)
 		sched_yield();
 		read_stats(fd, &layout, &after);
 		close(fd);
-		for (slot = 0; slot < STAT_SLOTS; slot++) {
+		for (slot = 0; slot < KVM_EXIT_STATS_NR_SLOTS; slot++) {
 			if (after.counts[slot] < before.counts[slot] || after.cycles[slot] < before.cycles[slot])
 				wrong("slot %d has become smaller", slot);
 		}
@@ -455,7 +464,7 @@ static u64 sum_cycles(const struct worker *w)
 	int slot;
 
 	read_stats(w->stats_fd, &layout, &stats);
-	for (slot = 0; slot < STAT_SLOTS; slot++)
+	for (slot = 0; slot < KVM_EXIT_STATS_NR_SLOTS; slot++)
 		sum += stats.cycles[slot];
 	return sum;
 }

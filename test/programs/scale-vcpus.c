@@ -11,19 +11,23 @@
  * scale-vcpus keep: a VM that is there, and does nothing, until a signal ends it.
  */
 #define _GNU_SOURCE
+#include <asm/svm.h>
+#include <err.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "small-vm.h"
+#include "cpuid-loops.h"
 
 #define LEAF_OTHER	0
-#define LEAF_VM		0x4ffffffau
-#define LEAF_VCPU	0x4ffffff9u
-#define EXIT_CPUID	0x72
 
 #define NR_BATCHES	512
 #define NR_READS	(NR_BATCHES * BATCH)
@@ -73,7 +77,7 @@ static u64 read_exits(struct small_vcpu *vcpu, u32 leaf)
 {
 	struct read *r = data_of(vcpu->id);
 
-	*r = (struct read) { .eax_in = leaf, .ecx_in = EXIT_CPUID };
+	*r = (struct read) { .eax_in = leaf, .ecx_in = SVM_EXIT_CPUID };
 	run(vcpu, one_read, 1);
 	return join(r->eax, r->ebx);
 }
@@ -193,7 +197,7 @@ static void check_counts(bool on)
 	int fd;
 
 	for (i = 0; i < nr_vcpus; i++)
-		expect(read_exits(&workers[i].vcpu, LEAF_VCPU), own, "vCPU %u: its leaf", i);
+		expect(read_exits(&workers[i].vcpu, KVM_CPUID_EXIT_STATS_VCPU), own, "vCPU %u: its leaf", i);
 	for (i = 0; i < nr_vcpus; i++) {
 		fd = vm_ioctl(workers[i].vcpu.fd, KVM_GET_STATS_FD, 0);
 		layout = find_stats(fd);
@@ -203,7 +207,7 @@ static void check_counts(bool on)
 		snprintf(dir, sizeof(dir), "vcpu%u/", i);
 		table = read_table(dir);
 		expect(stats.exits > NR_READS, true, "vCPU %u: KVM has all exits", i);
-		expect(stats.counts[EXIT_CPUID], own, "vCPU %u: exits by CPUID in the statistics", i);
+		expect(stats.counts[SVM_EXIT_CPUID], own, "vCPU %u: exits by CPUID in the statistics", i);
 		expect(table.cpuid, own, "vCPU %u: exits by CPUID in debugfs", i);
 		expect(sum_counts(&stats), on ? stats.exits : 0, "vCPU %u: all slots in the statistics", i);
 		expect(table.total, on ? stats.exits : 0, "vCPU %u: all slots in debugfs", i);
@@ -212,7 +216,7 @@ static void check_counts(bool on)
 	expect(table.cpuid, nr_vcpus * own, "the VM: exits by CPUID in debugfs");
 	expect(table.total, all, "the VM: all slots in debugfs");
 	/* This read counts itself, too. */
-	expect(read_exits(&workers[0].vcpu, LEAF_VM), nr_vcpus * own + on, "the VM: its leaf");
+	expect(read_exits(&workers[0].vcpu, KVM_CPUID_EXIT_STATS_VM), nr_vcpus * own + on, "the VM: its leaf");
 }
 
 static void measure(int kvm, const char *kind)

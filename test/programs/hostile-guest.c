@@ -7,7 +7,8 @@
  * KVM's instruction emulator and CPUID faulting.  All of it happens on one
  * vCPU, so that the number of its exits by CPUID is known exactly at any time,
  * and each answer is compared with what Documentation/virt/kvm/x86/exit-stats.rst
- * says.  Prints verdicts.  Needs kvm.force_emulation_prefix.
+ * says.  Which reasons are defined, asm/kvm_exit_stats.h says; the selftest has a
+ * list of its own.  Prints verdicts.  Needs kvm.force_emulation_prefix.
  *
  * hostile-guest flood VCPUS: as many vCPUs that read in a tight loop, until
  * a signal ends it.
@@ -20,21 +21,28 @@
  * short batches; and the mean number of cycles that KVM accounts for one.
  */
 #define _GNU_SOURCE
+#include <asm/svm.h>
+#include <asm/vmx.h>
 #include <cpuid.h>
+#include <err.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
-#include "small-vm.h"
+#include "cpuid-loops.h"
 
-#define LEAF_TOTAL_EXITS	0x4fffffffu
-#define LEAF_TOTAL_CYCLES	0x4ffffffeu
-#define LEAF_EXITS		0x4ffffffdu
-#define LEAF_CYCLES		0x4ffffffcu
-#define LEAF_SIGNATURE		0x4ffffffbu
-#define LEAF_VM			0x4ffffffau
-#define LEAF_VCPU		0x4ffffff9u
+/* The leaves of the statistics are the last of these. */
+#define FIRST_LEAF	(LAST_LEAF & ~0xfu)
+#define LAST_LEAF	KVM_CPUID_EXIT_STATS_TOTAL_EXITS
+#define NR_LEAVES	(LAST_LEAF - KVM_CPUID_EXIT_STATS_VCPU + 1)
 /* Nobody's, far from all others. */
-#define LEAF_CONTROL		0x20000000u
+#define LEAF_CONTROL	0x20000000u
 
 #define MSR_MISC_FEATURES_ENABLES	0x140
 
@@ -56,10 +64,10 @@ asm(".pushsection .rodata\n"
     ".code64\n"
     /* All reasons of the SDM and the first ones of SVM, both values, for ever. */
     "flood: xorl %esi, %esi\n"
-    "1: movl $0x4ffffffd, %eax\n"
+    "1: movl $" STRING(KVM_CPUID_EXIT_STATS_EXITS) ", %eax\n"
     "movl %esi, %ecx\n"
     "cpuid\n"
-    "movl $0x4ffffffc, %eax\n"
+    "movl $" STRING(KVM_CPUID_EXIT_STATS_CYCLES) ", %eax\n"
     "movl %esi, %ecx\n"
     "cpuid\n"
     "incl %esi\n"
@@ -100,17 +108,17 @@ static bool cpu_has_svm(void)
 
 static u32 reason_cpuid(void)
 {
-	return is_svm ? 0x72 : 10;
+	return is_svm ? SVM_EXIT_CPUID : EXIT_REASON_CPUID;
 }
 
 static u32 reason_ud(void)
 {
-	return is_svm ? 0x46 : 0;
+	return is_svm ? SVM_EXIT_EXCP_BASE + UD_VECTOR : EXIT_REASON_EXCEPTION_NMI;
 }
 
 static u32 reason_io(void)
 {
-	return is_svm ? 0x7b : 30;
+	return is_svm ? SVM_EXIT_IOIO : EXIT_REASON_IO_INSTRUCTION;
 }
 
 /*
@@ -125,26 +133,49 @@ static struct {
 } seen[NR_KNOWN], seen_total;
 
 struct range {
-	u32 first, last;
+	u32 first, last, slot;
 };
 
-static const struct range vmx_defined[] = {
-	{ 0, 34 }, { 36, 37 }, { 39, 41 }, { 43, 70 }, { 72, 79 },
-};
+static const struct range vmx_ranges[] = KVM_EXIT_STATS_VMX_RANGES;
+static const struct range svm_ranges[] = KVM_EXIT_STATS_SVM_RANGES;
 
-static const struct range svm_defined[] = {
-	{ 0x0, 0xa6 }, { 0x400, 0x403 }, { 0xfffffffc, 0xffffffff },
-};
+static const struct range *ranges;
+static size_t nr_ranges;
 
-static bool is_defined(u32 reason)
+static void choose_ranges(void)
 {
-	const struct range *r = is_svm ? svm_defined : vmx_defined;
-	size_t i, nr = is_svm ? ARRAY_SIZE(svm_defined) : ARRAY_SIZE(vmx_defined);
+	ranges = is_svm ? svm_ranges : vmx_ranges;
+	nr_ranges = is_svm ? ARRAY_SIZE(svm_ranges) : ARRAY_SIZE(vmx_ranges);
+}
 
-	for (i = 0; i < nr; i++)
-		if (reason >= r[i].first && reason <= r[i].last)
-			return true;
-	return false;
+/* The range of a defined reason, or NULL. */
+static const struct range *find_range(u32 reason)
+{
+	size_t i;
+
+	for (i = 0; i < nr_ranges; i++)
+		if (reason >= ranges[i].first && reason <= ranges[i].last)
+			return &ranges[i];
+	return NULL;
+}
+
+/* Not one of SVM's negative ones. */
+static u32 highest_reason(void)
+{
+	u32 highest = 0;
+	size_t i;
+
+	for (i = 0; i < nr_ranges; i++)
+		if (ranges[i].last <= INT32_MAX && ranges[i].last > highest)
+			highest = ranges[i].last;
+	return highest;
+}
+
+static u32 slot_of(u32 reason)
+{
+	const struct range *r = find_range(reason);
+
+	return r->slot + reason - r->first;
 }
 
 /* Where in @seen: the negative ones have their place at the end. */
@@ -226,15 +257,19 @@ static bool is(const struct read *r, u32 eax, u32 ebx, u32 ecx, u32 edx)
 
 static const char *judge_signature(const struct read *r)
 {
-	u32 khz;
+	u32 flags, khz;
 
 	switch (r->ecx_in) {
 	case 0:
-		return only(is(r, 1, 0x454d564b, 0x53746978, 0x73746174), "not the signature");
+		return only(is(r, KVM_CPUID_EXIT_STATS_ABI_VERSION, KVM_CPUID_EXIT_STATS_SIGNATURE_EBX,
+			       KVM_CPUID_EXIT_STATS_SIGNATURE_ECX, KVM_CPUID_EXIT_STATS_SIGNATURE_EDX),
+			    "not the signature");
 	case 1:
+		flags = KVM_CPUID_EXIT_STATS_F_ACTIVE |
+			(is_svm ? KVM_CPUID_EXIT_STATS_F_SVM : KVM_CPUID_EXIT_STATS_F_VMX);
 		khz = vm_ioctl(vcpu.fd, KVM_GET_TSC_KHZ, 0);
 		session = session ?: r->edx;
-		return only(session && is(r, is_svm ? 0x403 : 79, 1u << 31 | (is_svm ? 2 : 1), khz, session),
+		return only(session && is(r, highest_reason(), flags, khz, session),
 			    "not highest reason, flags, kHz and session");
 	default:
 		return only(is(r, 0, 0, 0, 0), "not zeros");
@@ -247,14 +282,14 @@ static const char *judge_reason(const struct read *r)
 	u32 reason = r->ecx_in;
 	u64 exits, cycles;
 
-	if (!is_defined(reason))
-		return only(is(r, 0, 0, 0, ~0u), "not 0, 0, 0, 0xffffffff");
+	if (!find_range(reason))
+		return only(is(r, 0, 0, 0, KVM_CPUID_EXIT_STATS_UNDEFINED), "not 0, 0, 0, 0xffffffff");
 
 	switch (r->eax_in) {
-	case LEAF_EXITS:
+	case KVM_CPUID_EXIT_STATS_EXITS:
 		why = judge_exits(reason, join(r->eax, r->ebx));
 		return why ?: only(!r->ecx && !r->edx, "ECX, EDX not zero");
-	case LEAF_CYCLES:
+	case KVM_CPUID_EXIT_STATS_CYCLES:
 		why = judge_cycles(reason, join(r->ecx, r->ebx));
 		return why ?: only(!r->eax && !r->edx, "EAX, EDX not zero");
 	default:
@@ -268,7 +303,7 @@ static const char *judge_reason(const struct read *r)
 
 static bool is_leaf(u32 function)
 {
-	return function >= LEAF_VCPU && function <= LEAF_TOTAL_EXITS;
+	return function >= KVM_CPUID_EXIT_STATS_VCPU && function <= LAST_LEAF;
 }
 
 /* @control: the next read, for a leaf that doesn't exist. */
@@ -281,13 +316,13 @@ static const char *judge(const struct read *r, const struct read *control)
 			    "not the answer to a leaf that doesn't exist");
 	}
 	switch (r->eax_in) {
-	case LEAF_TOTAL_EXITS:
+	case KVM_CPUID_EXIT_STATS_TOTAL_EXITS:
 		why = judge_total_exits(join(r->eax, r->ebx));
 		return why ?: only(!r->ecx && !r->edx, "ECX, EDX not zero");
-	case LEAF_TOTAL_CYCLES:
+	case KVM_CPUID_EXIT_STATS_TOTAL_CYCLES:
 		why = judge_total_cycles(join(r->ecx, r->ebx));
 		return why ?: only(!r->eax && !r->edx, "EAX, EDX not zero");
-	case LEAF_SIGNATURE:
+	case KVM_CPUID_EXIT_STATS_SIGNATURE:
 		return judge_signature(r);
 	default:
 		return judge_reason(r);
@@ -427,14 +462,17 @@ static void add_read(u32 function, u32 index)
 
 static void read_index(u32 index)
 {
-	/* Those that differ in a bit or two from the leaves, too. */
+	/* Those that differ in some bits from a leaf, too. */
 	static const u32 neighbours[] = {
-		0x4fffffef, 0x50000000, 0x50000001, 0x0ffffffd, 0xcffffffd, 0x5ffffffd, 0x4ffffefd, 0x4fff00fd, 0xfffffffd,
+		FIRST_LEAF - 1, LAST_LEAF + 1, LAST_LEAF + 2,
+		KVM_CPUID_EXIT_STATS_EXITS ^ 0x40000000, KVM_CPUID_EXIT_STATS_EXITS ^ 0x80000000,
+		KVM_CPUID_EXIT_STATS_EXITS ^ 0x10000000, KVM_CPUID_EXIT_STATS_EXITS ^ 0x100,
+		KVM_CPUID_EXIT_STATS_EXITS ^ 0xff00, KVM_CPUID_EXIT_STATS_EXITS ^ 0xb0000000,
 	};
 	u32 leaf;
 	size_t i;
 
-	for (leaf = 0x4ffffff0; leaf <= 0x4fffffff; leaf++)
+	for (leaf = FIRST_LEAF; leaf <= LAST_LEAF; leaf++)
 		add_read(leaf, index);
 	for (i = 0; i < ARRAY_SIZE(neighbours); i++)
 		add_read(neighbours[i], index);
@@ -480,7 +518,7 @@ static void read_random(u64 nr)
 		index = x >> 32;
 		if (x & 1)
 			index >>= (x >> 1) % 32;
-		add_read(LEAF_VCPU + (x >> 6) % 7, index);
+		add_read(KVM_CPUID_EXIT_STATS_VCPU + (x >> 6) % NR_LEAVES, index);
 	}
 	flush_reads();
 }
@@ -582,7 +620,7 @@ static void run_victim(u32 nr)
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		put_read(LEAF_EXITS, reason_cpuid());
+		put_read(KVM_CPUID_EXIT_STATS_EXITS, reason_cpuid());
 		do_reads(1);
 		nr_reads = 0;
 	}
@@ -595,7 +633,7 @@ static void measure(const char *name, u32 leaf, u32 index, const struct stats_la
 {
 	struct vcpu_stats before, after;
 	u64 *ticks = (u64 *)data(), least = ~0ull;
-	u32 slot = reason_cpuid();
+	u32 slot = slot_of(reason_cpuid());
 	int i;
 
 	data()->eax_in = leaf;
@@ -621,7 +659,7 @@ static void run_cost(void)
 	/* The first ones use up what may be logged. */
 	run_victim(600);
 	measure("other-leaf", 0, 0, &layout, fd);
-	measure("statistics", LEAF_EXITS, reason_cpuid(), &layout, fd);
+	measure("statistics", KVM_CPUID_EXIT_STATS_EXITS, reason_cpuid(), &layout, fd);
 }
 
 static u64 number(const char *arg)
@@ -639,6 +677,7 @@ int main(int argc, char *argv[])
 	const char *command = argc > 1 ? argv[1] : "";
 
 	is_svm = cpu_has_svm();
+	choose_ranges();
 	kvm = open_kvm();
 	vm = create_vm(kvm, code, code_end - code);
 	if (!strcmp(command, "flood") && argc == 3) {

@@ -90,8 +90,9 @@ static u64 best[ARRAY_SIZE(rows)];
 
 static void guest_main(void)
 {
+	unsigned int row;
+	int batch, i;
 	u64 ticks;
-	int row, batch, i;
 
 	x2apic_enable();
 	x2apic_write_reg(LVT_TIMER, LVT_TIMER_TSC_DEADLINE);
@@ -137,8 +138,8 @@ int main(void)
 	u64 exits[ARRAY_SIZE(rows) + 1];
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
+	unsigned int row;
 	struct ucall uc;
-	int row;
 
 	vm = vm_create_with_one_vcpu(&vcpu, guest_main);
 	vcpu_set_cpuid_feature(vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);

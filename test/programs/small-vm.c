@@ -1,34 +1,16 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-/*
- * VMs of a quarter of a megabyte for the soak tests, with nothing but KVM's ioctls.
- * The library of the KVM selftests knows ring 0 in long mode only; here the
- * host puts a vCPU straight into any mode, and a VM is made in milliseconds.
- */
-#ifndef SMALL_VM_H
-#define SMALL_VM_H
-
+// SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <linux/kvm.h>
+#include "small-vm.h"
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-
-#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
-
-/* All of it below 1 MB, where real mode can get.  The data is the test's. */
+/* Where things lie in the guest, besides VM_DATA.  All of it below 1 MB, where real mode can get. */
 #define VM_PML4			0x1000
 #define VM_PDPT			0x2000
 #define VM_PD			0x3000
@@ -36,10 +18,8 @@ typedef uint64_t u64;
 #define VM_IDT			0x5000
 #define VM_TSS			0x6000
 #define VM_CODE			0x8000
+#define VM_HANDLERS		0x9000
 #define VM_STACKS		0xa000	/* a page for each vCPU, growing down */
-#define VM_MAX_VCPUS		8
-#define VM_DATA			0x20000
-#define VM_DATA_SIZE		0x10000	/* a real-mode segment */
 #define VM_SIZE			0x60000
 
 #define CS_KERNEL		0x08
@@ -51,97 +31,19 @@ typedef uint64_t u64;
 
 #define EFLAGS_IOPL3		0x3002	/* so that ring 3 may use OUT */
 
-/* Ports of which userspace hears: the guest has done its work, or has faulted. */
-#define PORT_DONE		0xe0
-#define PORT_UD			0xf6
-#define PORT_GP			0xfd
-
-enum mode { RING0, RING3, COMPAT, REAL, NR_MODES };
-
-struct small_vm {
-	int fd;
-	u8 *mem;
-};
-
-struct small_vcpu {
-	int fd;
-	u32 id;
-	struct kvm_run *run;
-};
-
 /* The handlers of #UD and #GP. */
 asm(".pushsection .rodata\n"
-    "small_vm_ud: out %al, $0xf6\n"
+    "small_vm_ud: out %al, $" STRING(PORT_UD) "\n"
     "1: hlt\n"
     "jmp 1b\n"
-    "small_vm_gp: out %al, $0xfd\n"
+    "small_vm_gp: out %al, $" STRING(PORT_GP) "\n"
     "1: hlt\n"
     "jmp 1b\n"
     "small_vm_handlers_end:\n"
     ".popsection\n");
 extern const u8 small_vm_ud[], small_vm_gp[], small_vm_handlers_end[];
 
-#define VM_HANDLERS		(VM_CODE + 0x1000)
-
-/* What a guest's code takes and leaves in VM_DATA. */
-struct read {
-	u32 eax_in, ecx_in;
-	u32 eax, ebx, ecx, edx;
-};
-
-#define NOT_WRITTEN		0x5ca1ab1e
-
-/*
- * The same code for 16, 32 and 64 bits: EDI reads from [ESI] on.  The emulator
- * takes the instruction that comes after the prefix.
- */
-#define READ_LOOP(name, bits, prefix)		\
-	".code" bits "\n"			\
-	name ": movl (%esi), %eax\n"		\
-	"movl 4(%esi), %ecx\n"			\
-	"movl $0x5ca1ab1e, %ebx\n"		\
-	"movl $0x5ca1ab1e, %edx\n"		\
-	prefix "cpuid\n"			\
-	"movl %eax, 8(%esi)\n"			\
-	"movl %ebx, 12(%esi)\n"			\
-	"movl %ecx, 16(%esi)\n"			\
-	"movl %edx, 20(%esi)\n"			\
-	"addl $24, %esi\n"			\
-	"decl %edi\n"				\
-	"jnz " name "\n"			\
-	"outb %al, $0xe0\n"
-
-/* EDI batches of 16 reads of the leaf and index at [RSI], the ticks of each go to where those were. */
-#define BATCH			16
-#define READ_BATCHES(name)			\
-	".code64\n"				\
-	name ": movl (%rsi), %r8d\n"		\
-	"movl 4(%rsi), %r9d\n"			\
-	"1: rdtsc\n"				\
-	"shlq $32, %rdx\n"			\
-	"leaq (%rdx, %rax), %r11\n"		\
-	"movl $16, %r10d\n"			\
-	"2: movl %r8d, %eax\n"			\
-	"movl %r9d, %ecx\n"			\
-	"cpuid\n"				\
-	"decl %r10d\n"				\
-	"jnz 2b\n"				\
-	"rdtsc\n"				\
-	"shlq $32, %rdx\n"			\
-	"addq %rdx, %rax\n"			\
-	"subq %r11, %rax\n"			\
-	"movq %rax, (%rsi)\n"			\
-	"addq $8, %rsi\n"			\
-	"decl %edi\n"				\
-	"jnz 1b\n"				\
-	"outb %al, $0xe0\n"
-
-static inline u64 join(u32 lo, u32 hi)
-{
-	return (u64)hi << 32 | lo;
-}
-
-static inline int vm_ioctl(int fd, unsigned long request, const char *name, unsigned long arg)
+int vm_ioctl_named(int fd, unsigned long request, const char *name, unsigned long arg)
 {
 	int r;
 
@@ -153,9 +55,8 @@ static inline int vm_ioctl(int fd, unsigned long request, const char *name, unsi
 		err(1, "%s", name);
 	return r;
 }
-#define vm_ioctl(fd, request, arg) (vm_ioctl)(fd, request, #request, (unsigned long)(arg))
 
-static inline int open_kvm(void)
+int open_kvm(void)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
@@ -164,7 +65,7 @@ static inline int open_kvm(void)
 	return fd;
 }
 
-static inline void set_gate(u8 *mem, int vector, u64 handler)
+static void set_gate(u8 *mem, int vector, u64 handler)
 {
 	/* A 64-bit interrupt gate. */
 	u64 gate[2] = { (handler & 0xffff) | CS_KERNEL << 16 | 0x8eull << 40 |
@@ -174,7 +75,7 @@ static inline void set_gate(u8 *mem, int vector, u64 handler)
 }
 
 /* The guest's memory: identity-mapped for all rings, tables, handlers, and the code of the test at VM_CODE. */
-static inline void fill_memory(u8 *mem, const void *code, size_t size)
+static void fill_memory(u8 *mem, const void *code, size_t size)
 {
 	static const u64 gdt[] = {
 		0,
@@ -199,7 +100,7 @@ static inline void fill_memory(u8 *mem, const void *code, size_t size)
 	memcpy(mem + VM_CODE, code, size);
 }
 
-static inline struct small_vm create_vm(int kvm, const void *code, size_t size)
+struct small_vm create_vm(int kvm, const void *code, size_t size)
 {
 	struct kvm_userspace_memory_region region = { .memory_size = VM_SIZE };
 	struct small_vm vm;
@@ -218,13 +119,13 @@ static inline struct small_vm create_vm(int kvm, const void *code, size_t size)
 	return vm;
 }
 
-static inline void destroy_vm(struct small_vm *vm)
+void destroy_vm(struct small_vm *vm)
 {
 	close(vm->fd);
 	munmap(vm->mem, VM_SIZE);
 }
 
-static inline size_t vcpu_mmap_size(void)
+static size_t vcpu_mmap_size(void)
 {
 	static size_t size;
 	int kvm;
@@ -238,7 +139,7 @@ static inline size_t vcpu_mmap_size(void)
 }
 
 /* With all of CPUID that KVM supports, as QEMU's -cpu host. */
-static inline struct small_vcpu create_vcpu(int kvm, struct small_vm *vm, u32 id)
+struct small_vcpu create_vcpu(int kvm, struct small_vm *vm, u32 id)
 {
 	struct { struct kvm_cpuid2 head; struct kvm_cpuid_entry2 entries[256]; } cpuid = { .head.nent = 256 };
 	struct small_vcpu vcpu = { .id = id };
@@ -252,13 +153,13 @@ static inline struct small_vcpu create_vcpu(int kvm, struct small_vm *vm, u32 id
 	return vcpu;
 }
 
-static inline void destroy_vcpu(struct small_vcpu *vcpu)
+void destroy_vcpu(struct small_vcpu *vcpu)
 {
 	munmap(vcpu->run, vcpu_mmap_size());
 	close(vcpu->fd);
 }
 
-static inline struct kvm_segment make_segment(u16 selector, u8 type, u8 dpl)
+static struct kvm_segment make_segment(u16 selector, u8 type, u8 dpl)
 {
 	return (struct kvm_segment) {
 		.selector = selector | dpl, .limit = 0xffffffff, .type = type, .dpl = dpl,
@@ -267,7 +168,7 @@ static inline struct kvm_segment make_segment(u16 selector, u8 type, u8 dpl)
 }
 
 /* Protected mode with paging and 64-bit interrupts, as all modes but real mode are. */
-static inline void set_long_mode(struct kvm_sregs *s, u16 cs, u16 ds, u8 dpl)
+static void set_long_mode(struct kvm_sregs *s, u16 cs, u16 ds, u8 dpl)
 {
 	s->cs = make_segment(cs, 11, dpl);
 	s->cs.l = cs != CS_COMPAT;
@@ -284,7 +185,7 @@ static inline void set_long_mode(struct kvm_sregs *s, u16 cs, u16 ds, u8 dpl)
 }
 
 /* Any exception is a triple fault there. */
-static inline void set_real_mode(struct kvm_sregs *s)
+static void set_real_mode(struct kvm_sregs *s)
 {
 	struct kvm_segment data = {
 		.selector = VM_DATA >> 4, .base = VM_DATA, .limit = 0xffff, .type = 3, .present = 1, .s = 1,
@@ -306,7 +207,7 @@ static inline void set_real_mode(struct kvm_sregs *s)
  * Put the vCPU into @mode, at @offset of the code, with @data as the offset in the data in RSI and @count in RDI.
  * The code is assembled for its mode and must address [ESI].
  */
-static inline void set_mode(struct small_vcpu *vcpu, enum mode mode, u64 offset, u32 data, u32 count)
+void set_mode(struct small_vcpu *vcpu, enum mode mode, u64 offset, u32 data, u32 count)
 {
 	struct kvm_regs regs = {
 		.rflags = EFLAGS_IOPL3, .rsp = VM_STACKS + 0x1000 * (vcpu->id + 1),
@@ -334,20 +235,7 @@ static inline void set_mode(struct small_vcpu *vcpu, enum mode mode, u64 offset,
 	vm_ioctl(vcpu->fd, KVM_SET_REGS, &regs);
 }
 
-/* What KVM's statistics say of a vCPU, all of its slots and its exits in one read each. */
-#define STAT_SLOTS		176
-struct vcpu_stats {
-	u64 exits;
-	u64 counts[STAT_SLOTS];
-	u64 cycles[STAT_SLOTS];
-};
-
-/* Where they lie in the file, the same for each vCPU. */
-struct stats_layout {
-	off_t exits, counts, cycles;
-};
-
-static inline struct stats_layout find_stats(int fd)
+struct stats_layout find_stats(int fd)
 {
 	struct stats_layout layout = { };
 	struct kvm_stats_header header;
@@ -366,9 +254,9 @@ static inline struct stats_layout find_stats(int fd)
 			err(1, "a statistic's descriptor");
 		if (!strcmp(desc->name, "exits"))
 			layout.exits = header.data_offset + desc->offset;
-		else if (!strcmp(desc->name, "exit_counts") && desc->size == STAT_SLOTS)
+		else if (!strcmp(desc->name, "exit_counts") && desc->size == KVM_EXIT_STATS_NR_SLOTS)
 			layout.counts = header.data_offset + desc->offset;
-		else if (!strcmp(desc->name, "exit_cycles") && desc->size == STAT_SLOTS)
+		else if (!strcmp(desc->name, "exit_cycles") && desc->size == KVM_EXIT_STATS_NR_SLOTS)
 			layout.cycles = header.data_offset + desc->offset;
 	}
 	free(desc);
@@ -377,7 +265,7 @@ static inline struct stats_layout find_stats(int fd)
 	return layout;
 }
 
-static inline void read_stats(int fd, const struct stats_layout *layout, struct vcpu_stats *stats)
+void read_stats(int fd, const struct stats_layout *layout, struct vcpu_stats *stats)
 {
 	if (pread(fd, &stats->exits, sizeof(stats->exits), layout->exits) != sizeof(stats->exits) ||
 	    pread(fd, stats->counts, sizeof(stats->counts), layout->counts) != sizeof(stats->counts) ||
@@ -385,14 +273,12 @@ static inline void read_stats(int fd, const struct stats_layout *layout, struct 
 		err(1, "the statistics");
 }
 
-static inline u64 sum_counts(const struct vcpu_stats *stats)
+u64 sum_counts(const struct vcpu_stats *stats)
 {
 	u64 sum = 0;
 	int i;
 
-	for (i = 0; i < STAT_SLOTS; i++)
+	for (i = 0; i < KVM_EXIT_STATS_NR_SLOTS; i++)
 		sum += stats->counts[i];
 	return sum;
 }
-
-#endif /* SMALL_VM_H */
