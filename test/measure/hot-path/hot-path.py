@@ -3,7 +3,7 @@
 """Prints the hooks of the accounting in KVM's modules, instruction by instruction, and their cache lines.
 
 Usage: hot-path.py KVM MODULES OBJECTS: arch/x86/kvm of the kernel's tree, the modules, and x86.o, vmx.o, svm.o and
-base.o (x86.c without the series) with DWARF; test/show-hot-path.sh makes these.
+base.o (x86.c without the series) with DWARF. show-hot-path.sh makes these.
 
 A hook is a statement in x86.c, vmx.c or svm.c that inlines a function kvm_exit_stats_*(). The instructions are the
 modules'; which of them belong to a statement is what the DWARF of the same code says.
@@ -16,7 +16,9 @@ import re
 import subprocess
 import sys
 
-kvm, modules, objects = map(pathlib.Path, sys.argv[1:])
+if len(sys.argv) != 4:
+    sys.exit("usage: hot-path.py KVM MODULES OBJECTS")
+kvm, modules, objects = (pathlib.Path(arg).absolute() for arg in sys.argv[1:])
 
 LINE = 64
 # A hook ends where this many instructions in a row are of something else: the compiler mixes what stands side by side.
@@ -169,7 +171,8 @@ class Code:
         self.hooks.sort(key=Hook.order)
 
     def find_hooks(self, function, code, chains):
-        own = [{line for _, file, line in chain if line and file == str(kvm / self.source)} for chain in chains]
+        path = str(kvm / self.source)
+        own = [{line for _, file, line in chain if line and file == path} for chain in chains]
         found = set()
         for chain, lines in zip(chains, own):
             if any(name.startswith("kvm_exit_stats_") for name, *_ in chain[:-1]):
