@@ -4,7 +4,7 @@
 # /job/stock.tar and /job/patched.tar hold the two sets of modules.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 # measure NAME SET [COMMAND]: with the modules of SET loaded and COMMAND run.

@@ -5,16 +5,15 @@
 # Usage: [LANE=svm] make demo, which builds what it needs
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
+. "$(dirname "$0")/../../../scripts/lib.sh"
 
 demo=$top/build/demo
-jobs=$top/test/jobs
 
 rm -rf "$demo"
 mkdir -p "$demo/logs"
-"$top/test/run-l1.sh" -o "$demo/logs" "$jobs/demo.sh" "$jobs/read-leaves.sh" ||
+"$top/test/lab/boot-l1.sh" -o "$demo/logs" "$top/test/measure/demo/job.sh" ||
 	die "the demo's run in L1 failed: see the lines above and $demo/logs"
-"$top/test/check-leaves.sh" "$demo/logs"
+"$top/test/compare/leaves.py" "$demo/logs"
 mv "$demo/logs/exits.csv" "$demo/exits.csv"
 cp "$demo/logs/l1-dmesg.txt" "$demo/l1-dmesg.txt"
 cat "$demo/logs/l2-dmesg.txt" "$demo/logs/leaves.txt" >"$demo/l2.log"

@@ -6,7 +6,7 @@
 # Usage: [LANE=svm] make bench, which builds what it needs
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
+. "$(dirname "$0")/../../../scripts/lib.sh"
 
 # Instructions that accounting may add to an exit, of which a row may have more than one.
 budget_on=24 budget_off=3
@@ -15,10 +15,10 @@ out=$build/bench/$lane
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$top/test/build-bench.sh" "$work"
+bench=$top/test/measure/bench
+"$bench/build-bench.sh" "$work"
 rm -rf "$out"
-"$top/test/run-l1.sh" -b -m none -o "$out" "$top/test/jobs/bench.sh" \
-	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" ||
+"$top/test/lab/boot-l1.sh" -b -m none -o "$out" "$bench/job.sh" "$work"/{stock.tar,patched.tar,bench-exits} ||
 	die "the benchmark failed in L1: see the lines above and $out"
 
 for kind in unpatched off on tracepoints; do

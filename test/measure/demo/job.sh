@@ -3,7 +3,7 @@
 # In L1: boots L2, in which the leaves are read.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 boot_l2
 read_leaves
