@@ -7,7 +7,7 @@
 # Beside this lie exitstat and the kernel modules that are named below.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 interval=0.25	# seconds between samples

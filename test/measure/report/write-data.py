@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Makes the data of a report from what test/jobs/report.sh left.
+"""Makes the data of a report from what job.sh left.
 
 Usage: write-data.py RESULTS OUT. In OUT, as CSV with a line of names:
 timeline.csv  a sample a line: time (when it ends) and its length in seconds, the exits and cycles, the exits of each
@@ -16,6 +16,8 @@ import pathlib
 import re
 import sys
 
+if len(sys.argv) != 3:
+    sys.exit("usage: write-data.py RESULTS OUT")
 results, out = map(pathlib.Path, sys.argv[1:])
 
 

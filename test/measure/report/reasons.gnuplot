@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Which reasons are frequent and which take the time, from reasons.csv of test/report/write-data.py.
+# Which reasons are frequent and which take the time, from reasons.csv of write-data.py.
 set terminal svg size 1200,500 font "sans-serif,13" background "white"
 set datafile separator ","
 set style data histograms

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# The exits of a guest over time, from timeline.csv and phases.csv of test/report/write-data.py.
+# The exits of a guest over time, from timeline.csv and phases.csv of write-data.py.
 set terminal svg size 1200,800 font "sans-serif,13" background "white"
 set datafile separator ","
 set multiplot
