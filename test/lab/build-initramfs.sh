@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # Builds what the lab boots, in build/SERIES/lab: l1.cpio (root of L1, with QEMU and L2's files in it)
 # and vmlinuz, Debian's stock kernel, which both L1 and L2 run. Does nothing when that is up to date.
-# Needs the fetched kernel (scripts/fetch-kernel.sh) and its tree. Usage: test/build-lab.sh
+# Needs the fetched kernel (scripts/fetch-kernel.sh), its tree and exitstat (scripts/build-exitstat.sh).
+# Usage: test/lab/build-initramfs.sh
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
+. "$(dirname "$0")/../../scripts/lib.sh"
 
 lab=$build/lab
+here=$top/test/lab
+exitstat=$top/build/exitstat
 
 # copy_program ROOT FILE NAME: FILE as ROOT/bin/NAME, with the libraries it is linked with.
 copy_program()
@@ -41,25 +44,30 @@ qemu=$(command -v qemu-system-x86_64-microvm) ||
 	die "qemu-system-x86_64-microvm is missing: install Debian 12's qemu-system-x86"
 kernel=$image/boot/vmlinuz-$release
 [ -e "$kernel" ] || die "$kernel is missing: run 'make fetch'"
+[ -f "$exitstat" ] || die "$exitstat is missing: run 'make exitstat'"
 
 if [ -e "$lab/l1.cpio" ]; then
-	newer=$(find "$0" "$top/test/pack-kernel.sh" "$top/test/l1" "$top/test/l2" "$build/kver" "$kernel" "$qemu" \
+	newer=$(find "$0" "$here"/{pack-kernel.sh,l1,l2} "$top/test/lib.sh" "$exitstat" "$build/kver" "$kernel" "$qemu" \
 		"$(command -v cpuid)" "$(command -v busybox)" -type f -newer "$lab/l1.cpio")
 	[ -n "$newer" ] || exit 0
 fi
 log "building the lab's root file systems"
 mkdir -p "$lab"
 rm -f "$lab/l1.cpio"
-"$top/test/pack-kernel.sh" "$kernel" "$lab/vmlinuz"
+"$here/pack-kernel.sh" "$kernel" "$lab/vmlinuz"
 
-new_root "$lab/l2" "$top/test/l2/init"
+new_root "$lab/l2" "$here/l2/init"
+install "$here"/l2/*.sh "$exitstat" "$lab/l2/bin/"
 copy_program "$lab/l2" "$(command -v cpuid)" cpuid
 
-new_root "$lab/l1" "$top/test/l1/init"
+new_root "$lab/l1" "$here/l1/init"
+install "$exitstat" "$lab/l1/bin/"
+copy_program "$lab/l1" "$(command -v cpuid)" cpuid
 copy_program "$lab/l1" "$qemu" qemu
 mkdir -p "$lab"/l1/{lab,l2,modules}
-install -m 644 "$top/test/l1/lib.sh" "$top/test/l1/fast-boot" "$lab/l1/lab/"
-install "$top/test/l1/l2-console" "$lab/l1/bin/l2"
+install -m 644 "$here"/l1/{lib.sh,fast-boot} "$lab/l1/lab/"
+install -m 644 "$top/test/lib.sh" "$lab/l1/lab/verdicts.sh"
+install "$here/l1/l2-console" "$lab/l1/bin/l2"
 install -m 644 /usr/share/qemu/qboot.rom "$lab/l1/l2/"
 for module in virt/lib/irqbypass drivers/crypto/ccp/ccp; do
 	xz -dcf "$(stock_module $module)" >"$lab/l1/modules/${module##*/}.ko"

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # the variables are for those who source it
-# Common to the scripts of test/soak/ that build kernels of other configurations than Debian's: sourced instead of
-# scripts/lib.sh. They build what is committed in the series' tree.
-
-# shellcheck source=scripts/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+# shellcheck disable=SC2154 # what scripts/lib.sh sets
+# Common to the tests that build kernels of other configurations than Debian's: sourced after scripts/lib.sh. They build
+# what is committed in the series' tree.
 
 source=$build/source		# a work tree of $ktree, which has objects of its own, and that forbids others
 objects=			# where the kernel is built; set by who sources this
@@ -50,7 +48,7 @@ omake()
 	make -j"$(nproc)" -C "$source" O="$objects" ARCH=x86 LOCALVERSION= "${make_args[@]}" "$@" >>"$objects/log" 2>&1
 }
 
-# configure: gives $objects the configuration test/small.config with the lines of stdin, the last of which wins. False
+# configure: gives $objects the configuration test/lab/small.config with the lines of stdin, the last of which wins. False
 # if the kernel refuses one of them; the last line of the log says which.
 configure()
 {
@@ -59,7 +57,7 @@ configure()
 	mkdir -p "$objects"
 	awk 'match($0, /CONFIG_[A-Z0-9_]+/) { last[substr($0, RSTART, RLENGTH)] = $0 }
 		END { for (option in last) print last[option] }' >"$objects/config.wanted"
-	cat "$top/test/small.config" "$objects/config.wanted" >"$objects/config.all"
+	cat "$top/test/lab/small.config" "$objects/config.wanted" >"$objects/config.all"
 	: >"$objects/log"
 	omake KCONFIG_ALLCONFIG="$objects/config.all" KCONFIG_CONFIG="$new" allnoconfig || return
 	refused=$(awk '

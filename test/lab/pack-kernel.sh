@@ -3,10 +3,10 @@
 # Packs Debian's kernel anew, with LZ4, if it is packed with XZ, as 6.1 is: Bochs takes a minute to unpack that, each
 # time it boots. The kernel inside is the same. What unpacks it is built from the fetched source, in a configuration with
 # nothing else: it puts no kernel at a random address (L1 boots with nokaslr anyway), and knows no EFI.
-# Usage: test/pack-kernel.sh IMAGE FILE, with the fetched kernel; FILE is IMAGE packed with LZ4
+# Usage: test/lab/pack-kernel.sh IMAGE FILE, with the fetched kernel; FILE is IMAGE packed with LZ4
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
+. "$(dirname "$0")/../../scripts/lib.sh"
 
 [ $# -eq 2 ] || die "usage: ${0##*/} IMAGE FILE"
 if ! grep -qx CONFIG_KERNEL_XZ=y "$(kbuild)/.config"; then

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Looks for what a kernel in trouble logs. Exit status 0: none in any FILE; 1: some, which are printed, or a
-# FILE that is empty or missing, because that is no clean log. Usage: test/scan-splats.sh FILE...
+# FILE that is empty or missing, because that is no clean log. Usage: test/lab/scan-splats.sh FILE...
 
 set -euo pipefail
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# For jobs that run in L1: a job starts with ". /lab/lib.sh". What it leaves in /out comes back to the host.
+# For jobs that run in L1: a job starts with ". /lab/lib.sh". Its verdicts go to stdout. What it leaves in /out comes back
+# to L0.
+
+# shellcheck source=test/lib.sh
+. /lab/verdicts.sh
 
 # progress TEXT: a line on L1's console, which the host shows.
 progress() { echo "lab: $*" >/dev/console; }
@@ -8,24 +12,11 @@ progress() { echo "lab: $*" >/dev/console; }
 # fail TEXT: ends the job.
 fail() { progress "failed: $*"; exit 1; }
 
-# expect NAME WHAT TEST_ARGS...: a verdict by test(1), for the host to count.
-expect()
-{
-	local name="$1" what="$2"
-
-	shift 2
-	if [ "$@" ]; then
-		echo "ok $name" >>/out/verdicts
-	else
-		echo "not ok $name: $what ($*)" >>/out/verdicts
-	fi
-}
-
 # kvm_vendor: the module for L1's CPU.
 kvm_vendor() { if grep -q '^flags.* svm ' /proc/cpuinfo; then echo kvm_amd; else echo kvm_intel; fi; }
 
-# load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of the vendor's. Those of kvm on
-# the kernel's command line count, too, as they do for modprobe.
+# load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of the vendor's. kvm.* on the kernel's
+# command line applies, as it does with modprobe.
 load_kvm()
 {
 	local dir="$1" vendor
@@ -50,7 +41,7 @@ wait_for_tsc()
 	done
 }
 
-# become_hypervisor: all that jobs need to start a guest, but KVM itself in a Debian.
+# become_hypervisor: mounts and loads what starting a guest needs. A Debian L1 loads KVM itself.
 become_hypervisor()
 {
 	mount -t debugfs debugfs /sys/kernel/debug
@@ -66,7 +57,7 @@ become_hypervisor()
 }
 
 # A job may give L2 more, before it starts L2.
-l2_files=job		# files of L1 that L2 gets
+l2_files=job		# files of L1 that L2 gets, beside the commands of test/lab/l2
 l2_memory=128		# MB
 l2_kernel_args=
 l2_qemu_args=
@@ -82,7 +73,7 @@ start_qemu()
 	shift
 	[ "$l2_acpi" = on ] || args="acpi=off pci=off $args"
 	# shellcheck disable=SC2086	# several files
-	(cd / && find $l2_files | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >"/tmp/$l2_name-initrd"
+	(cd / && [ -z "$l2_files" ] || find $l2_files | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >"/tmp/$l2_name-initrd"
 	# shellcheck disable=SC2086	# several words
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=$l2_acpi \
 		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
@@ -163,13 +154,13 @@ l2()
 	read_answer
 }
 
-# trace_exits: lets the tracepoint kvm_exit count, independently of what is under test. untrace_exits ends that: the
-# kernel warns of a module that goes while it is traced.
+# trace_exits: lets the tracepoint kvm_exit count, independently of what is under test. untrace_exits: the kernel warns of
+# a module that goes while it is traced.
 exit_trigger=/sys/kernel/tracing/events/kvm/kvm_exit/trigger
 trace_exits() { echo 'hist:keys=exit_reason' >$exit_trigger; }
 untrace_exits() { echo '!hist:keys=exit_reason' >$exit_trigger; }
 
-# snapshot NAME: pauses L2 and saves what debugfs shows of it, and what trace_exits has counted.
+# snapshot NAME: pauses L2 and saves what debugfs shows of it and what trace_exits has counted.
 snapshot()
 {
 	qmp stop
@@ -197,11 +188,27 @@ end_l2()
 	wait "$l2_pid" || :
 }
 
-# seen_reasons: those that L2 had exits for.
+# table_field FILE ROW FIELD: a number of debugfs' table exit_stats. ROW is a reason's name, in any case, its number, as
+# the table has it, or "total"; FIELD is "reason", "exits" or "cycles". 0 where the table has no such row.
+table_field()
+{
+	awk -v row="$2" -v field="$3" '
+		{
+			name = $1 == "total" ? $1 : $2
+			for (i = 3; i < NF - 2; i++)
+				name = name " " $i
+		}
+		$1 == row || tolower(name) == tolower(row) {
+			value = field == "reason" ? $1 : $(field == "exits" ? NF - 2 : NF - 1)
+		}
+		END { print value == "" ? 0 : value }' "$1"
+}
+
+# seen_reasons: the reasons that L2 had exits for.
 seen_reasons() { awk '$1 ~ /^[0-9]/ { print $1 }' "$l2_stats/exit_stats"; }
 
-# read_leaves [REASON...]: runs /job/read-leaves.sh in L2. Leaves what cpuid printed there in /out/leaves.txt, and
-# what L1's kernel logged meanwhile in /out/leaves-log.txt.
+# read_leaves [REASON...]: runs read-leaves in L2. Leaves what cpuid printed there in /out/leaves.txt, and what L1's
+# kernel logged meanwhile in /out/leaves-log.txt.
 # shellcheck disable=SC2120	# some jobs want all
 read_leaves()
 {
@@ -209,7 +216,7 @@ read_leaves()
 
 	progress "reading ${*:-all exit reasons} and the totals in L2"
 	lines=$(dmesg | wc -l)
-	l2 "sh /job/read-leaves.sh $*" >/out/leaves.txt || status=$?
+	l2 "read-leaves.sh $*" >/out/leaves.txt || status=$?
 	[ $status -ne 4 ] || fail "the leaves are not answered: KVM in L1 is not the patched one"
 	[ $status -eq 0 ] || fail "reading the leaves ended with status $status"
 	dmesg | tail -n +$((lines + 1)) >/out/leaves-log.txt

@@ -7,7 +7,7 @@ set -eu
 session='' exits=0 cycles=0
 while [ ! -e /tmp/stop ]; do
 	# shellcheck disable=SC2046	# three words
-	set -- $(sh /job/read-totals.sh)
+	set -- $(read-totals.sh)
 	case $session in
 	'')	echo "$* first" ;;
 	"$1")	echo "$* $(($2 - exits)) $(($3 - cycles))" ;;

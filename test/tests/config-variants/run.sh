@@ -1,18 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Builds KVM, without warnings, in configurations that are not Debian's, and as much of a kernel as it takes to link it.
-# A verdict for each; LANE=vmx skips all, as each has both vendors' modules. The logs are in
-# build/SERIES/soak/config-variants.
-# Usage: [KSERIES=...] test/soak/config-variants.sh
+# Leaves the logs in DIR. Usage: [SERIES=...] run.sh DIR
 
-# shellcheck source=test/lib-builds.sh
-. "$(dirname "$0")/../lib-builds.sh"
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../../scripts/lib.sh"
+# shellcheck source=test/lib.sh
+. "$top/test/lib.sh"
+# shellcheck source=test/lab/lib-builds.sh
+. "$top/test/lab/lib-builds.sh"
 
-if [ "${LANE:-}" = vmx ]; then
-	echo "skip config-variants: with LANE=svm it builds both vendors' modules"
-	exit
-fi
-out=$build/soak/config-variants
+out=$1
 objects=$build/variants
 
 base_options()
@@ -40,9 +38,9 @@ variant()
 
 	shift
 	if { base_options; [ $# -eq 0 ] || printf '%s\n' "$@"; } | build_variant; then
-		echo "ok config-variants: $name"
+		ok "$name"
 	else
-		echo "not ok config-variants: $name: see $log: $(tail -n 1 "$objects/log")"
+		not_ok "$name" "see $log: $(tail -n 1 "$objects/log")"
 	fi
 	cp "$objects/log" "$log"
 	log "$name took $((SECONDS - start)) s"
@@ -52,14 +50,13 @@ need_packages "${build_packages[@]}" clang lld llvm
 need_disk 3
 one_at_a_time
 check_out_source
-rm -rf "$out" "$objects"
-mkdir -p "$out"
+rm -rf "$objects"
 
 variant "all of KVM as modules"
 without=()
 for option in KVM_SMM KVM_HYPERV KVM_XEN; do
 	if ! knows $option; then
-		log "Linux $kseries has no $option: no verdict"
+		log "Linux $series has no $option: no verdict"
 		continue
 	fi
 	without+=("# CONFIG_$option is not set")
@@ -70,7 +67,7 @@ variant "KVM=y" CONFIG_{KVM,KVM_INTEL,KVM_AMD,CRYPTO_DEV_CCP_DD}=y	# without ccp
 if grep -q 'select ARCH_SUPPORTS_RT$' "$source/arch/x86/Kconfig"; then
 	variant "PREEMPT_RT" CONFIG_PREEMPT_RT=y
 else
-	log "Linux $kseries has no PREEMPT_RT for x86: no verdict"
+	log "Linux $series has no PREEMPT_RT for x86: no verdict"
 fi
 make_args=(LLVM=1)
 variant "clang" CONFIG_CC_IS_CLANG=y

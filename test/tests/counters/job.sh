@@ -1,19 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# In L1: what the leaves, debugfs and an independent count say about one L2, for test/run-tests.sh to
-# compare; and the module's parameters, switched while L2 runs, with the verdicts in /out/verdicts.
+# In L1: what the leaves, debugfs and an independent count say about one L2, for judge.py to compare; and the module's
+# parameters, switched while L2 runs.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 params=/sys/module/kvm/parameters
+io=io
+[ "$(kvm_vendor)" = kvm_amd ] || io=io_instruction
 
 # counted: prints what exit_stats has counted, then KVM's own count, of the paused L2.
 counted()
 {
 	qmp stop
-	awk '$1 == "total" { printf "%s ", $2 }' "$l2_stats/exit_stats"
+	table_field "$l2_stats/exit_stats" total exits
 	cat "$l2_stats/exits"
 	qmp cont
 }
@@ -30,7 +32,7 @@ snapshot after
 # The kernel around the modules writes signal_exits, a neighbour of io_exits: it must find that where it was built to.
 expect "signal_exits counts the signals" "signals" "$(cat "$l2_stats/signal_exits")" -gt 0
 expect "io_exits counts port I/O, and nothing else" "exits" "$(cat "$l2_stats/io_exits")" -eq \
-	"$(awk 'tolower($2) ~ /^io(_instruction)?$/ { print $3 }' "$l2_stats/exit_stats")"
+	"$(table_field "$l2_stats/exit_stats" $io exits)"
 qmp cont
 
 progress "switching the parameters"

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# In L1 with one of the kernels of test/soak/debug-kernels.sh: the jobs selftest.sh and counters.sh, with readers of
-# what they count beside them, then whether the kernel's checkers still work, and what kmemleak has found.
+# In L1 with one of run.sh's kernels: the jobs of the tests selftest and counters, as selftest.sh and counters.sh, with
+# readers of what they count beside them, then whether the kernel's checkers still work, and what kmemleak has found.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 debug=/sys/kernel/debug
 

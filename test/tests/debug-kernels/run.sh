@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs the selftest and an L2 in L1s whose kernels look for bugs: "debug" has lockdep, KASAN, UBSAN, kmemleak and the
 # like, "kcsan" looks for data races. Bochs would take a quarter of an hour until such an L1 is up, so there it is
-# "locking": "debug" without KASAN. objtool checks the noinstr code of all. Verdicts on stdout; the logs are in
-# build/SERIES/soak/LANE/debug-kernels. Usage: [KSERIES=...] [LANE=...] test/soak/debug-kernels.sh
+# "locking": "debug" without KASAN. objtool checks the noinstr code of all. Leaves the logs in DIR.
+# Usage: [SERIES=...] [LANE=...] run.sh DIR, with the lab and the selftests built
 
-# shellcheck source=test/lib-builds.sh
-. "$(dirname "$0")/../lib-builds.sh"
-# shellcheck source=test/lib-jobs.sh
-. "$top/test/lib-jobs.sh"
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../../scripts/lib.sh"
+# shellcheck source=test/lib.sh
+. "$top/test/lib.sh"
+# shellcheck source=test/lab/lib-builds.sh
+. "$top/test/lab/lib-builds.sh"
 
-out=$build/soak/$lane/debug-kernels
-jobs=$top/test/jobs
+out=$1
+tests=$top/test/tests
 kernels=(locking)
 [ "$lane" = vmx ] || kernels=(debug kcsan)
 kernel=			# one of them
 
-# options: the kernel's, beside those of test/small.config.
+# options: the kernel's, beside those of test/lab/small.config.
 options()
 {
 	kvm_options
@@ -36,15 +38,6 @@ options()
 		printf 'CONFIG_%s=y\n' KCSAN KCSAN_EARLY_ENABLE KCSAN_INTERRUPT_WATCHER
 		;;
 	esac
-}
-
-# verdict NAME COMMAND...: passes when COMMAND does; the last line that it prints says why it does not.
-verdict()
-{
-	local name="debug-kernels: $kernel: $1" why
-
-	shift
-	if why=$("$@" 2>&1); then echo "ok $name"; else echo "not ok $name: $(tail -n 1 <<<"$why")"; fi
 }
 
 # succeeded STATUS WHY: a verdict's command for what ran before, with its progress shown.
@@ -78,7 +71,7 @@ passed_selftest()
 	local tap=${1%.status}.txt
 
 	[ "$(cat "$1")" = 0 ] || { echo "exit status $(cat "$1"), see $tap"; return 1; }
-	! grep '^not ok' "$tap" && { grep -q '^ok ' "$tap" || [ "$kseries ${tap##*/}" = "6.1 statistics.txt" ]; }
+	! grep '^not ok' "$tap" && { grep -q '^ok ' "$tap" || [ "$series ${tap##*/}" = "6.1 statistics.txt" ]; }
 }
 
 # drop_others_races FILE: what is in FILE but KCSAN's reports on races in which the series has no part, i.e. one of the
@@ -119,7 +112,7 @@ no_splats()
 
 	for file; do
 		drop_others_races "$file" | grep -v 'RCU lockdep checking is enabled' >"$file.scanned"
-		"$top/test/scan-splats.sh" "$file.scanned" || status=1
+		"$top/test/lab/scan-splats.sh" "$file.scanned" || status=1
 	done
 	return $status
 }
@@ -127,36 +120,42 @@ no_splats()
 # run_kernel: the selftest and L2 in an L1 with it. Two CPUs, for races; Bochs is too slow for that.
 run_kernel()
 {
-	local dir=$out/$kernel ko=$out/$kernel-modules status=0 cpus=2
+	local dir=$out/$kernel files=$out/$kernel-files status=0 cpus=2
 
 	[ "$lane" = svm ] || cpus=1
-	rm -rf "$dir" "$ko"
-	mkdir -p "$ko"
-	find "$objects" -name '*.ko' -exec cp -t "$ko" {} +
-	run_job "$dir" -c $cpus -t 2000 -k "$objects/arch/x86/boot/bzImage" -m "$ko" \
-		"$jobs/debug-kernel.sh" "$jobs"/{selftest,counters,read-leaves}.sh \
-		"$selftests"/{exit_stats,kvm_binary_stats}_test || status=$?
+	mkdir -p "$files/modules"
+	find "$objects" -name '*.ko' -exec cp -t "$files/modules" {} +
+	for job in selftest counters; do
+		cp "$tests/$job/job.sh" "$files/$job.sh"
+	done
+	"$top/test/lab/boot-l1.sh" -o "$dir" -c $cpus -t 2000 -k "$objects/arch/x86/boot/bzImage" -m "$files/modules" \
+		"$tests/debug-kernels/job.sh" "$files"/*.sh "$selftests"/{exit_stats*,kvm_binary_stats}_test || status=$?
 	verdict "the jobs run" succeeded $status "exit status $status, see $dir"
 	for status in "$dir"/*.status; do
 		verdict "selftest ($(basename "$status" .status))" passed_selftest "$status"
 	done
-	verdict "cpuid in L2 reads what L1 logs" "$top/test/check-leaves.sh" "$dir"
-	sed "s/^\(not \)\?ok /&debug-kernels: $kernel: /" "$dir/verdicts" || :	# if it is missing, the jobs failed
+	"$tests/counters/judge.py" "$dir" || not_ok "comparing the counters" "see $dir"
+	cat "$dir/verdicts" || :	# if it is missing, the jobs failed
 	verdict "no splat" no_splats "$dir"/{l1-console.log,l1-dmesg.txt,l2-dmesg.txt}
+}
+
+# test_kernel: builds it, and runs it if that works.
+test_kernel()
+{
+	local status=0
+
+	log "building the kernel $kernel"
+	build_kernel || status=$?
+	cp "$objects/log" "$out/$kernel-build.log"
+	verdict "builds without a warning from KVM" succeeded $status "$(tail -n 1 "$objects/log")"
+	[ $status -ne 0 ] || run_kernel
 }
 
 need_packages "${build_packages[@]}"
 need_disk 3
 check_out_source
-mkdir -p "$out"
 for kernel in "${kernels[@]}"; do
 	objects=$build/debug-$kernel
 	make_args=("LOCALVERSION=-$kernel")
-	status=0
-	log "building the kernel $kernel"
-	build_kernel || status=$?
-	cp "$objects/log" "$out/$kernel-build.log"
-	verdict "builds without a warning from KVM" succeeded $status "$(tail -n 1 "$objects/log")"
-	[ $status -eq 0 ] || continue
-	run_kernel
+	test_kernel | sed -u -E "s/^(ok|not ok|skip) /&$kernel: /"
 done

@@ -3,10 +3,10 @@
 # shellcheck shell=dash
 # In L1: what L2's own numbers tell L2 about its host. L2 does the same work on an idle host, on one with timers, and
 # on one that tracks which pages L2 writes, as live migration does, and reads with cpuid what exits it took. The table
-# is /out/host-load.txt, the verdicts are in /out/verdicts.
+# is /out/host-load.txt.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 if [ "$(kvm_vendor)" = kvm_amd ]; then

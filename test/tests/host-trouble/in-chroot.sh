@@ -1,15 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# In a throw-away Debian, for test/check-host.sh: what the host's commands do in trouble. Usage: host-trouble.sh KVER
+# In a throw-away Debian, for run.sh: what the host's commands do in trouble. Usage: in-chroot.sh KVER
 
 set -eu
+# shellcheck source=test/lib.sh
+. /tmp/lib.sh
 export KVER=$1
 repo=/root/kvm-exit-stats
 modules=/lib/modules/$KVER
 installed=$modules/updates/kvm-exit-stats
 cd $repo
 
-verdict() { if [ -z "$2" ]; then echo "ok $1"; else echo "not ok $1: $2"; fi; }
+# holds NAME WHY: passes when there is no WHY it should not.
+holds() { if [ -z "$2" ]; then ok "$1"; else not_ok "$1" "$2"; fi; }
 
 # refuses NAME PATTERN COMMAND...: COMMAND fails and says why in one line, with PATTERN in it.
 refuses()
@@ -24,7 +27,7 @@ refuses()
 		grep -vE '^(make: \*\*\*|== |[a-z-]+\.sh: warning: )' /tmp/output >/tmp/lines || :
 		[ "$(wc -l </tmp/lines)" -eq 1 ] && grep -qE "$pattern" /tmp/lines || why="it says: $(paste -s -d '|' /tmp/lines)"
 	fi
-	verdict "refused: $name" "$why"
+	holds "refused: $name" "$why"
 }
 
 # does NAME COMMAND...: COMMAND succeeds.
@@ -34,13 +37,13 @@ does()
 
 	shift
 	"$@" >/tmp/output 2>&1 || why=$(paste -s -d "|" /tmp/output)
-	verdict "$name" "$why"
+	holds "$name" "$why"
 }
 
 list_modules() { (cd /lib/modules && find . | sort && md5sum ./*/modules.*); }
 
 # is_untouched NAME: the kernel's modules are as in the beginning.
-is_untouched() { verdict "$1" "$(list_modules | diff /tmp/before - | head -n 1)"; }
+is_untouched() { holds "$1" "$(list_modules | diff /tmp/before - | head -n 1)"; }
 
 # with_depmod SCRIPT COMMAND...: COMMAND, with depmod replaced.
 with_depmod()
@@ -80,7 +83,7 @@ cp /tmp/status /var/lib/dpkg/status
 umount build
 mount -t tmpfs -o size=100m tmpfs build
 refuses "no room on the disk" "needs about [0-9]+ GB of disk, and 0 GB are free" make modules
-verdict "no room on the disk: nothing is left there" "$(find build -type f ! -name lock | head -n 1)"
+holds "no room on the disk: nothing is left there" "$(find build -type f ! -name lock | head -n 1)"
 umount build
 
 for target in modules install uninstall status; do
@@ -96,7 +99,7 @@ is_untouched "after these nothing is installed"
 
 # shellcheck disable=SC2016	# depmod's parent
 with_depmod 'kill -TERM $PPID; exec /sbin/depmod "$@"' make install >/tmp/output 2>&1 && status=0 || status=$?
-verdict "an interrupted install fails" "$([ "$status" -ne 0 ] || cat /tmp/output)"
+holds "an interrupted install fails" "$([ "$status" -ne 0 ] || cat /tmp/output)"
 is_untouched "an interrupted install leaves nothing"
 refuses "an install for which depmod fails" "depmod failed" with_depmod 'exit 1' make install
 depmod "$KVER"

@@ -1,14 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Tests the host's commands where they meet trouble and no KVM needs to run: in a throw-away copy of L1's Debian
-# (test/build-debian-l1.sh), as root there. Prints a line for each test, "ok NAME" or "not ok NAME: why".
-# Usage: test/check-host.sh
+# Tests the host's commands where they meet trouble and no KVM needs to run, with in-chroot.sh as root in a throw-away
+# copy of L1's Debian (test/lab/build-debian.sh). Usage: [SERIES=...] run.sh
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
+. "$(dirname "$0")/../../../scripts/lib.sh"
 
-debian=$build/debian
-[ -e "$debian/disk" ] || die "L1's Debian is not built: run 'test/build-debian-l1.sh'"
+debian=$top/build/debian
+[ -e "$debian/disk" ] || die "L1's Debian is not built: run 'test/lab/build-debian.sh'"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -23,6 +22,6 @@ unshare --mount --propagation private sh -euc '
 		"$1/root/root/kvm-exit-stats/build"
 	mount -t proc proc "$1/root/proc"
 	mount --rbind /dev "$1/root/dev"
-	cp "$3" "$1/root/tmp/job"
-	exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C chroot "$1/root" bash -eu /tmp/job "$4"' \
-	sh "$work" "$debian" "$top/test/jobs/host-trouble.sh" "$(kver)"
+	cp "$3" "$4" "$1/root/tmp/"
+	exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C chroot "$1/root" bash -eu /tmp/in-chroot.sh "$5"' \
+	sh "$work" "$debian" "${0%/*}/in-chroot.sh" "$top/test/lib.sh" "$(kver)"

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # In L1, a Debian: the commands that make it a hypervisor with the patched KVM, and back, as a user types them; with
-# their output in /out/transcript.txt and the verdicts in /out/verdicts.
+# their output in /out/transcript.txt.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 cd /root/kvm-exit-stats
 release=$(uname -r)
@@ -131,6 +131,6 @@ expect "uninstall leaves nothing behind" "differences" "$(diff /tmp/before /tmp/
 
 boot_l2
 status=0
-l2 'sh /job/read-leaves.sh' >/dev/null || status=$?
+l2 read-leaves.sh >/dev/null || status=$?
 expect "the guest finds no leaves then" "exit status" $status -eq 4
 end_l2

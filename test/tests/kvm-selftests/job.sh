@@ -7,7 +7,7 @@
 # The stock ones come first: what the kernel warns of but once is then not held against the patched.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 # run NAME SECONDS ARGUMENT...: what a timeout leaves of it is ended, too, or KVM could not be unloaded.

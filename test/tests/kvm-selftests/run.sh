@@ -1,21 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # KVM's own selftests give the same results on Debian's stock modules and on the patched ones. Runs all of x86 in L1,
-# and prints a line for each, "ok kvm-selftests: NAME (RESULT in both)" or "not ok kvm-selftests: NAME: why".
-# All results come into build/SERIES/soak/LANE/kvm-selftests/results.txt, of which a copy is kept in
-# Documentation/kvm-selftests/SERIES-LANE.txt: what passes there must still do so.
-# Usage: [KSERIES=...] [LANE=...] test/soak/kvm-selftests.sh, after "make lab"
+# and prints a line for each, "ok NAME (RESULT in both)" or "not ok NAME: why". All results come into DIR/results.txt, of
+# which a copy is kept as expected.SERIES-LANE.txt: what passes there must still do so.
+# Usage: [SERIES=...] [LANE=...] run.sh DIR, with the lab built
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
+. "$(dirname "$0")/../../../scripts/lib.sh"
+# shellcheck source=test/lib.sh
+. "$top/test/lib.sh"
 
-out=$build/soak/$lane/kvm-selftests
+here=$(cd "$(dirname "$0")" && pwd)
+out=$1
 results=$out/results.txt
-kept=Documentation/kvm-selftests/$kseries-$lane.txt
+kept=$here/expected.$series-$lane.txt
 sources=$ktree/tools/testing/selftests/kvm
 
 seconds=60		# that a program has
-# Those that need more, or smaller work than their default, which is for a large and fast machine.
+# Programs whose defaults want a larger and faster machine: more seconds, or less work.
 declare -A longer=(
 	[kvm_create_max_vcpus]=240
 	[memslot_perf_test]=240
@@ -40,10 +42,7 @@ fi
 
 # Linux 6.1.y does not build these: they use macros that its selftests' library and its headers do not have there.
 unbuilt=()
-[ "$kseries" != 6.1 ] || unbuilt=(dirty_log_test steal_time)
-
-ok() { echo "ok kvm-selftests: $1"; }
-not_ok() { echo "not ok kvm-selftests: $1: $2"; }
+[ "$series" != 6.1 ] || unbuilt=(dirty_log_test steal_time)
 
 # programs KIND: those of the unpatched tree for x86 that build, without the series' own.
 programs()
@@ -52,8 +51,8 @@ programs()
 		grep -vxFf <(printf '%s\n' "${unbuilt[@]}")
 }
 
-# run_boot DIR NAME...: boots L1 and runs these on both sets of modules. QEMU forgets an interrupt now and then, as
-# test/run-l1.sh tells, hence the second chance.
+# run_boot DIR NAME...: boots L1 and runs these on both sets of modules. QEMU forgets an interrupt now and then, hence the
+# second chance.
 run_boot()
 {
 	local dir=$1 name try files=()
@@ -65,7 +64,7 @@ run_boot()
 		[ "$name" != nx_huge_pages_test.sh ] || files+=("$work/tests/nx_huge_pages_test")
 	done >"$work/tests.txt"
 	for try in first second; do
-		"$top/test/run-l1.sh" "${bochs[@]}" -m none -t 3000 -o "$dir" "$top/test/jobs/kvm-selftests.sh" \
+		"$top/test/lab/boot-l1.sh" "${bochs[@]}" -m none -t 3000 -o "$dir" "$here/job.sh" \
 			"$work"/{tests.txt,stock.tar,patched.tar} "${files[@]}" && return
 		log "the $try try ended in: $(grep -a '^lab: ' "$dir/l1-console.log" | tail -n 1)"
 	done
@@ -132,14 +131,14 @@ drop_lab_splats()
 	sed '/invoked oom-killer/,/Out of memory: Killed process/d' "$1" | perl -0pe "$stall"
 }
 
-# splats SET: what test/scan-splats.sh finds in what the kernel logged, without the numbers.
+# splats SET: what test/lab/scan-splats.sh finds in what the kernel logged, without the numbers.
 splats()
 {
 	local log
 
 	find "$out"/boot*/"$1" -name '*.dmesg' -size +0 | while read -r log; do
 		{ echo "$log:"; drop_lab_splats "$log"; } >"$log.scanned"
-		"$top/test/scan-splats.sh" "$log.scanned" || :
+		"$top/test/lab/scan-splats.sh" "$log.scanned" || :
 	done | sed -E 's/^[^ ]*:[0-9]+:\[[^]]*\] //; s/0x[0-9a-f]+|[0-9a-f]{8,}|[0-9]+/N/g' | sort -u
 }
 
@@ -155,13 +154,13 @@ judge()
 	note=$(note stock "$name")
 	printf '%-40s %-10s %-10s %s\n' "$name" "${stock:--}" "${patched:--}" "$note" >>"$results"
 
-	before=$(awk -v name="$name" '$1 == name { print $2, $3 }' "$top/$kept" 2>/dev/null || :)
+	before=$(awk -v name="$name" '$1 == name { print $2, $3 }' "$kept" 2>/dev/null || :)
 	if ! [[ $stock =~ $classes && $patched =~ $classes ]]; then
 		not_ok "$name" "no result: '$stock' unpatched, '$patched' patched: see $out/boot1"
 	elif is_new "$name"; then
 		not_ok "$name" "$stock unpatched, $patched patched, in $boots runs: see $out/boot*/{stock,patched}/$name.txt"
 	elif [ "$before" = "pass pass" ] && [[ $patched != *pass* ]]; then
-		not_ok "$name" "$patched in both ($note), but pass in $kept"
+		not_ok "$name" "$patched in both ($note), but pass in ${kept##*/}"
 	elif [ "$(outcomes stock "$name")" != "$(outcomes patched "$name")" ] || [[ $stock = */* ]]; then
 		ok "$name (random: $stock unpatched, $patched patched)"
 	elif [ "$patched" = pass ]; then
@@ -178,8 +177,7 @@ mapfile -t scripts < <(programs TEST_PROGS)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-rm -rf "$out"
-mkdir -p "$out" "$work"/{stock,tests}
+mkdir -p "$work"/{stock,tests}
 for path in "${paths[@]}"; do
 	cp "$selftests/${path##*/}" "$work/tests/"
 done
@@ -226,13 +224,13 @@ fi
 
 [ ${#unbuilt[@]} -eq 0 ] || log "not run, because they do not build: ${unbuilt[*]}"
 [ ${#unfit[@]} -eq 0 ] || log "not run, because L1 would hang in Bochs: ${unfit[*]}"
-if [ ! -s "$top/$kept" ]; then
+if [ ! -s "$kept" ]; then
 	not_ok "the kept list" "there is no $kept: copy $results to it"
 else
-	gone=$(comm -23 <(cut -d ' ' -f 1 "$top/$kept" | sort) <(printf '%s\n' "${names[@]}" | sort) | paste -sd ' ')
+	gone=$(comm -23 <(cut -d ' ' -f 1 "$kept" | sort) <(printf '%s\n' "${names[@]}" | sort) | paste -sd ' ')
 	if [ -z "$gone" ]; then
-		ok "all that are in $kept were run${unfit[*]:+, which leaves out what hangs Bochs: ${unfit[*]}}"
+		ok "all that are in ${kept##*/} were run${unfit[*]:+, which leaves out what hangs Bochs: ${unfit[*]}}"
 	else
-		not_ok "all that are in $kept were run" "gone: $gone"
+		not_ok "all that are in ${kept##*/} were run" "gone: $gone"
 	fi
 fi

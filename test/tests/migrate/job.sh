@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# In L1: an L2 migrates from one QEMU to another while a reader watches its exits. Verdicts in /out/verdicts.
+# In L1: an L2 migrates from one QEMU to another while a reader watches its exits.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 # await_samples: until the reader has printed four more.
@@ -19,7 +19,7 @@ await_samples()
 }
 
 boot_l2
-l2 'sh /job/watch-exits.sh >/tmp/watched 2>&1 &'
+l2 'watch-exits.sh >/tmp/watched 2>&1 &'
 await_samples
 
 progress "L2 migrates"
@@ -30,7 +30,7 @@ while [ ! -S /run/migration ]; do
 	sleep 0.1
 done
 moved_stats=$(echo /sys/kernel/debug/kvm/"$l2_pid"-*)
-expect "a VM that waits for a guest has zeros" exits "$(awk '$1 == "total" { print $2 }' "$moved_stats/exit_stats")" -eq 0
+expect "a VM that waits for a guest has zeros" exits "$(table_field "$moved_stats/exit_stats" total exits)" -eq 0
 qmp migrate '"uri": "unix:/run/migration"'
 while qmp query-migrate && status=${qmp_answer#*'"status": "'} && [ "${status%%\"*}" != completed ]; do
 	case $status in

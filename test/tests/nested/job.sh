@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # In L1: boots an L2 that gets all that L1 has, and there /job/nested-l2.sh, which boots L3 and leaves its results in
-# /out/l2. Meanwhile and afterwards, what debugfs and independent counts say about L2, for test/run-tests.sh to compare.
+# /out/l2. Meanwhile and afterwards, what debugfs and independent counts say about L2, for judge.py to compare.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 reflected=/sys/kernel/tracing/events/kvm/kvm_nested_vmexit_inject
 
 # vmruns: how often L2 entered L3, as exit_stats has it.
-vmruns() { awk '$1 == "0x80" { n = $3 } END { print n + 0 }' "$l2_stats/exit_stats"; }
+vmruns() { table_field "$l2_stats/exit_stats" 0x80 exits; }
 
 # shellcheck disable=SC2034	# for start_qemu
 l2_files="bin job l2 lab lib lib64 modules" l2_memory=384
@@ -19,7 +19,7 @@ echo 'hist:keys=exit_code' >$reflected/trigger
 boot_l2
 
 progress "L3 boots in L2"
-l2 'sh /job/nested-l2.sh' >/out/nested-l2.log &
+l2 'sh /job/nested-l2.sh >/out/verdicts' >/out/nested-l2.log &
 job=$!
 while [ "$(vmruns)" -lt 10000 ] && kill -0 $job 2>/dev/null; do
 	sleep 1

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # In L1: what exits cost 1 to 8 vCPUs at once. With Debian's modules that is "unpatched", with ours accounting is "off"
-# and "on" in turn. Beside this lies scale-vcpus, of test/scale-vcpus.c, whose lines come into /out/runs.csv. Verdicts
-# in /out/verdicts.
+# and "on" in turn. Beside this lies scale-vcpus, of test/programs, whose lines come into /out/runs.csv.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 rounds=4

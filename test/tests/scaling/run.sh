@@ -3,20 +3,14 @@
 # What a VM-exit costs, and how many there are in a second, when 1 to 8 vCPUs do nothing else: with Debian's own modules
 # and with ours, accounting off and on. Each vCPU must count exactly its own exits; of the times only that accounting
 # adds less than a tenth is judged, as this machine's load is in them. The table is
-# build/SERIES/soak/svm/scaling/table.txt. See test/scale-vcpus.c and test/jobs/scaling.sh.
-# Usage: [KSERIES=...] LANE=svm test/soak/scaling.sh, after make lab
+# DIR/table.txt. See test/programs/scale-vcpus.c and job.sh. Usage: [SERIES=...] LANE=svm run.sh DIR, with the lab built
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=test/lib-jobs.sh
-. "$top/test/lib-jobs.sh"
+. "$(dirname "$0")/../../../scripts/lib.sh"
+# shellcheck source=test/lib.sh
+. "$top/test/lib.sh"
 
-if [ "$lane" = vmx ]; then
-	echo "skip scaling: all CPUs of Bochs are one thread, so its vCPUs take turns"
-	exit
-fi
-
-out=$build/soak/$lane/scaling
+out=$1
 cores=$(nproc)
 cpus=$((cores < 8 ? cores : 8))
 
@@ -29,7 +23,8 @@ boot()
 
 	for try in first second third; do
 		status=0
-		"$top/test/run-l1.sh" -c $cpus -m "$2" -t 180 -o "$dir" "$top/test/jobs/scaling.sh" "$out/scale-vcpus" || status=$?
+		"$top/test/lab/boot-l1.sh" -c $cpus -m "$2" -t 180 -o "$dir" "${0%/*}/job.sh" \
+			"$top/build/programs/scale-vcpus" || status=$?
 		if [ $status -eq 0 ] || [ $try = third ]; then
 			break
 		fi
@@ -37,7 +32,11 @@ boot()
 		mkdir -p "$out/failed"
 		mv "$dir" "$out/failed/$1-$try"
 	done
-	judge_run "scaling: $1" "$dir" $status
+	{
+		[ $status -eq 0 ] || not_ok "its run in L1" "exit status $status: see $dir"
+		cat "$dir/verdicts" || not_ok "verdicts" "there are none in $dir"
+		verdict "the logs have no splat" "$top/test/lab/scan-splats.sh" "$dir"/l1-{dmesg.txt,console.log}
+	} | sed -E "s/^(ok|not ok) /&$1: /"
 }
 
 # sum_up: a line of CSV for each number of vCPUs: nanoseconds of the three kinds, the least of all rounds, and exits per
@@ -74,21 +73,17 @@ print_table()
 judge_cost()
 {
 	awk -F, '{
-		what = "scaling: " $1 " vCPUs: accounting adds less than a tenth to an exit"
+		what = $1 " vCPUs: accounting adds less than a tenth to an exit"
 		less = $2 > 0 && $4 > 0 && $4 < 1.1 * $2
 		print less ? "ok " what : "not ok " what ": " $2 " ns unpatched, " $4 " on"
 	}'
 }
 
-rm -rf "$out"
-mkdir -p "$out"
-build_program scale-vcpus "$out"
 stock=$(stock_module arch/x86/kvm/kvm)
 for round in 1 2; do
 	boot "unpatched-$round" "${stock%/*}"
 	boot "patched-$round" "$modules"
 done
-rm "$out/scale-vcpus"
 
 sum_up >"$out/sum.csv"
 print_table <"$out/sum.csv" >"$out/table.txt"

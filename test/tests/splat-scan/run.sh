@@ -1,16 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Tests test/scan-splats.sh with the logs of test/fixtures: the clean one passes; each file of splats/, an
-# empty file and a missing one do not. Usage: test/check-scan.sh
+# Tests test/lab/scan-splats.sh with the logs of fixtures/. Usage: run.sh
 
-# shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../scripts/lib.sh"
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/lib.sh
+. "$here/../../lib.sh"
 
-scan=$top/test/scan-splats.sh
-fixtures=$top/test/fixtures
+scan=$here/../../lab/scan-splats.sh
+clean=$here/fixtures/clean.txt
 
-"$scan" "$fixtures/clean.txt" || die "the clean log does not pass"
-for file in "$fixtures"/splats/*.txt "$fixtures/empty.txt" "$fixtures/no-such-file.txt"; do
-	! "$scan" "$file" >/dev/null || die "$file passes"
-	! "$scan" "$fixtures/clean.txt" "$file" >/dev/null || die "$file passes behind a clean log"
-done
+# finds_splats FILE...: in each of them, also behind a clean log.
+finds_splats()
+{
+	local file
+
+	for file; do
+		if "$scan" "$file" >/dev/null || "$scan" "$clean" "$file" >/dev/null; then
+			echo "$file passes"
+			return 1
+		fi
+	done
+}
+
+verdict "a clean log passes" "$scan" "$clean"
+verdict "a log with a splat does not" finds_splats "$here"/fixtures/splats/*.txt
+verdict "an empty log and a missing one do not" finds_splats "$here"/fixtures/{empty,no-such-file}.txt

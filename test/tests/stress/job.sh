@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # In L1: what the accounting does while VMs come and go, modules are reloaded and parameters change, beside an L2 that
-# reads its leaves, and whether memory is back afterwards. Beside this lies stress-vms, of test/stress-vms.c. Verdicts
-# in /out/verdicts, the memory at each time in /out/memory.txt.
+# reads its leaves, and whether memory is back afterwards. Beside this lies stress-vms, of test/programs. The
+# memory at each time is in /out/memory.txt.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 vms=1000 toggles=1000 reloads=200
@@ -76,14 +76,14 @@ stress()
 {
 	local status=0
 
-	/job/stress-vms "$@" >>/out/verdicts 2>>/out/stress.log || status=$?
+	/job/stress-vms "$@" 2>>/out/stress.log || status=$?
 	expect "stress-vms $* ends" status $status -eq 0
 }
 
 # lost_exits: of L2, stopped: those that KVM has and the slots have not.
 lost_exits()
 {
-	echo $(($(cat "$l2_stats/exits") - $(awk '$1 == "total" { print $2 }' "$l2_stats/exit_stats")))
+	echo $(($(cat "$l2_stats/exits") - $(table_field "$l2_stats/exit_stats" total exits)))
 }
 
 # reload_often TIMES: KVM's modules, each time with two VMs.
@@ -96,7 +96,7 @@ reload_often()
 		until rmmod "$(kvm_vendor)" 2>/dev/null; do :; done
 		until rmmod kvm 2>/dev/null; do :; done
 		load_kvm /modules
-		QUIET=1 /job/stress-vms churn 2 >>/out/verdicts 2>>/out/stress.log
+		QUIET=1 /job/stress-vms churn 2 2>>/out/stress.log
 		left=$((left - 1))
 		[ "$left" -eq 0 ] || [ $((left % 50)) -ne 0 ] || progress "$left more reloads"
 	done
@@ -105,9 +105,9 @@ reload_often()
 # Threads are then preempted in the kernel, too.
 echo full >/sys/kernel/debug/sched/preempt
 
-l2_files="job/read-totals.sh job/watch-exits.sh"
+l2_files=""
 boot_l2
-l2 'sh /job/watch-exits.sh >/tmp/watched 2>&1 &'
+l2 'watch-exits.sh >/tmp/watched 2>&1 &'
 
 progress "$few VMs"
 stress churn $few
@@ -127,7 +127,7 @@ qmp stop
 expect "beside them, all slots of L2 are KVM's exits" "lost" "$(lost_exits)" -eq 0
 qmp cont
 progress "writing the parameters $toggles times"
-l2 'rm /tmp/stop; while [ ! -e /tmp/stop ]; do sh /job/read-totals.sh; done >/dev/null 2>&1 &'
+l2 'rm /tmp/stop; while [ ! -e /tmp/stop ]; do read-totals.sh; done >/dev/null 2>&1 &'
 stress toggle $toggles
 qmp stop
 lost=$(lost_exits)

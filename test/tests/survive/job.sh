@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# In L1: what an L2 with two vCPUs survives, its counters do as well; and another VM starts with its own. Verdicts in
-# /out/verdicts. Beside this lies kexec, of test/kexec.c.
+# In L1: what an L2 with two vCPUs survives, its counters do as well; and another VM starts with its own.
+# Beside this lies kexec, of test/programs.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 # count_smaller FILE FILE: how many numbers of the first tables are greater than those of the second.
@@ -39,13 +39,13 @@ survived()
 }
 
 # total_exits: of the VM in debugfs.
-total_exits() { awk '$1 == "total" { print $2 }' "$l2_stats/exit_stats"; }
+total_exits() { table_field "$l2_stats/exit_stats" total exits; }
 
 # read_totals: in L2. Sets session and exits.
 read_totals()
 {
 	# shellcheck disable=SC2046	# three words
-	set -- $(l2 'sh /job/read-totals.sh')
+	set -- $(l2 read-totals.sh)
 	session=$1 exits=$2
 }
 
@@ -67,7 +67,7 @@ read_vcpu1() { echo $(($(l2 "taskset 2 cpuid -1 -r -l 0x4FFFFFF9 -s $cpuid_reaso
 l2_kernel_args=nox2apic l2_qemu_args="-smp 2" l2_memory=384 l2_files="job l2"
 boot_l2
 qmp set-action '"reboot": "reset"'
-cpuid_reason=$(awk 'tolower($2) == "cpuid" { print $1 }' "$l2_stats/exit_stats")
+cpuid_reason=$(table_field "$l2_stats/exit_stats" cpuid reason)
 boot_id=$(l2 'cat /proc/sys/kernel/random/boot_id')
 read_totals
 qmp stop

@@ -5,7 +5,7 @@
 # /job/patched.tar hold the two sets of modules.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 trigger=/sys/kernel/tracing/events/kvm/kvm_exit/trigger
 

@@ -2,24 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # Compares what a VM-exit costs with ours and, on Debian's own modules, with tracers that count exits: a histogram of
 # the tracepoint, a BPF program, perf kvm stat. In Bochs, also for SVM, a tick of the TSC is an instruction; the table
-# is build/SERIES/soak/LANE/tracing-cost/table.txt.
-# Usage: [KSERIES=...] [LANE=vmx|svm] test/soak/tracing-cost.sh, after make lab selftest
+# is DIR/table.txt. Usage: [SERIES=...] [LANE=...] run.sh DIR, with the lab, L1's Debian and the selftests built
 
 # shellcheck source=scripts/lib.sh
-. "$(dirname "$0")/../../scripts/lib.sh"
+. "$(dirname "$0")/../../../scripts/lib.sh"
+# shellcheck source=test/lib.sh
+. "$top/test/lib.sh"
 
-out=$build/soak/$lane/tracing-cost
+out=$1
 kinds=(unpatched patched hist bpftrace perf)
-
-# verdict WHAT TEST_ARGS...: by test(1).
-verdict()
-{
-	if [ "${@:2}" ]; then
-		echo "ok tracing-cost: $1"
-	else
-		echo "not ok tracing-cost: $1: it does not hold: ${*:2}"
-	fi
-}
 
 # judge_cost: that ours costs less than each of the others, by exit.
 judge_cost()
@@ -29,7 +20,8 @@ judge_cost()
 	# shellcheck disable=SC2034	# ${!other}
 	while IFS=, read -r name unpatched patched hist bpftrace perf; do
 		for other in hist bpftrace perf; do
-			verdict "$name: ours costs less than $other" $((patched - unpatched)) -lt $((${!other} - unpatched))
+			expect "$name: ours costs less than $other" "instructions more" \
+				$((patched - unpatched)) -lt $((${!other} - unpatched))
 		done
 	done < <(tail -n +2 "$out/cost.csv")
 	awk -F, '
@@ -38,25 +30,21 @@ judge_cost()
 		' "$out/cost.csv" >"$out/table.txt"
 }
 
-"$top/test/build-debian-l1.sh"
-rm -rf "$out"
-mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$top/test/build-bench.sh" "$work"
 cpuid=CPUID number=10
 [ "$lane" = vmx ] || cpuid=cpuid number=114
-"$top/test/run-l1.sh" -b -d -t 2400 -o "$out" "$top/test/jobs/tracing-cost.sh" \
-	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" ||
-	echo "not ok tracing-cost: its run in L1 failed: see $out"
+"$top/test/lab/boot-l1.sh" -b -d -t 2400 -o "$out" "${0%/*}/job.sh" \
+	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" || not_ok "its run in L1" "it failed: see $out"
 
 for kind in "${kinds[@]}"; do
-	verdict "the guest loop ran: $kind" -s "$out/bench-$kind.csv"
+	expect "the guest loop ran: $kind" "a file with numbers" -s "$out/bench-$kind.csv"
 done
 hist=$(sed -n "s/.*exit_reason: *$number .*hitcount: *//p" "$out/hist.txt")
-verdict "the histogram counted its CPUID exits" "${hist:-0}" -gt 0
-verdict "so did the BPF program" "$(sed -n "s/^@\[$number\]: //p" "$out/bpftrace.txt")" = "$hist"
-verdict "so did perf kvm stat" "$(awk -v name=$cpuid '$1 == name { print $2 }' "$out/perf.txt")" = "$hist"
+expect "the histogram counted its CPUID exits" exits "${hist:-0}" -gt 0
+expect "so did the BPF program" exits "$(sed -n "s/^@\[$number\]: //p" "$out/bpftrace.txt")" = "$hist"
+expect "so did perf kvm stat" exits "$(awk -v name=$cpuid '$1 == name { print $2 }' "$out/perf.txt")" = "$hist"
 
 (cd "$out" && {
 	(IFS=, && echo "exit,${kinds[*]}")

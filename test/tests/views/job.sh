@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # In L1: what debugfs, stock QEMU's query-stats and info stats, and the leaves say about one L2 with two vCPUs, for
-# test/check-views.sh to compare; and which files of statistics debugfs has.
+# judge.py to compare; and which files of statistics debugfs has.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 debugfs=/sys/kernel/debug/kvm
 
@@ -17,7 +17,7 @@ await_quiet()
 	while [ "$exits" != "$last" ]; do
 		sleep 3
 		last=$exits
-		exits=$(awk 'tolower($2) == "cpuid" { print $3 }' "$l2_stats/exit_stats")
+		exits=$(table_field "$l2_stats/exit_stats" cpuid exits)
 	done
 }
 
@@ -34,7 +34,7 @@ reasons=$(awk '
 	tolower($2) == "cpuid" { last = $1; next }
 	$1 ~ /^[0-9]/ { printf "%s ", $1 }
 	END { print last }' "$l2_stats/exit_stats")
-l2 "(sleep 4; sh /job/read-views.sh $reasons >/tmp/views 2>&1) >/dev/null &"
+l2 "(sleep 4; read-views.sh $reasons >/tmp/views 2>&1) >/dev/null &"
 sleep 1
 qmp stop
 show_tables >/out/before.stats

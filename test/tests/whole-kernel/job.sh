@@ -3,7 +3,7 @@
 # In L1, a Debian that runs the whole patched kernel of "make kernel-deb": it says so, and an L2 reads its exits.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 uname -r >/out/release
 expect "uname -r shows the series" "release" "$(grep -c -- '^6\..*-kvm-exit-stats$' /out/release)" -eq 1
