@@ -514,9 +514,12 @@ def write_times(began):
     print(f"{time.monotonic() - began:.0f} seconds in all", file=sys.stderr)
 
 
+ending = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
 def stop(number, _frame):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in ending:
+        signal.signal(each, signal.SIG_IGN)
     print("== ending what runs", file=sys.stderr)
     processes.stop()
     os._exit(128 + number)
@@ -526,8 +529,9 @@ def main():
     began = time.monotonic()
     units = pick_units()
     build.mkdir(exist_ok=True)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    for number in ending:
+        signal.signal(number, stop)
+    os.environ.pop("MAKEFLAGS", None)		# whose variables would go before those that are set here
     preparations = Preparations(units)
     threads = [threading.Thread(target=play, args=(unit, preparations.want(unit)), daemon=True) for unit in units]
     for thread in threads:
