@@ -3,43 +3,47 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test soak shell bench report lab selftest exitstat
+.PHONY: help demo test soak shell bench hot-path report lab selftests exitstat
 .PHONY: modules install reload uninstall status kernel kernel-install kernel-deb
-.PHONY: fetch apply build export check clean
+.PHONY: fetch apply build export range-diff carry mbox check clean
 
 # With make -n the scripts say what they would do.
 run = +@scripts/$(1) $(if $(findstring n,$(firstword -$(MAKEFLAGS))),-n) $(2)
+run_tests = @scripts/need-packages.sh python3 && test/run-tests.py $(1)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
 
-## In the lab, for Linux 6.12, or 6.1 with SERIES=6.1; on VMX, or SVM with LANE=svm:
+## In the lab; SERIES=6.1 or LANE=svm takes another kernel than the home series', another vendor than Intel:
 
 demo: lab ## the main job: build, boot L1 and in it L2, show the exits that L2 reads with cpuid
-	@test/run-demo.sh
+	@test/measure/demo/run-demo.sh
 
-test: ## run the tests, for both series, on VMX and SVM, or less with SERIES=... or LANE=...
-	@scripts/for-each-series.sh test/run-tests.sh
+test: ## run the tests of all series, on VMX and SVM; TEST="migrate views" LANE=svm SERIES=6.12 runs less
+	$(call run_tests,test)
 
-soak: ## run the tests that take hours, for both series and lanes
-	@test/run-soak.sh
+soak: ## run the tests that take hours, of all series, on VMX and SVM
+	$(call run_tests,soak)
 
 shell: lab ## a console in L1, with a command there that boots L2
-	@test/open-shell.sh
+	@test/lab/open-shell.sh
 
-bench: lab selftest ## measure what the accounting costs, as a table
-	@test/run-bench.sh
+bench: lab selftests ## measure what the accounting costs, as a table
+	@test/measure/bench/run-bench.sh
 
-report: ## measure the VM-exits of a guest from boot to reboot, for both series and lanes: a page with pictures
-	@test/run-report.sh
+hot-path: build ## show what the accounting executes at an exit, instruction by instruction
+	@test/measure/hot-path/show-hot-path.sh
 
-lab: build ## build the file systems of L1, the hypervisor, and of L2, its guest
-	@test/build-lab.sh
+report: ## measure the VM-exits of a guest from boot to reboot, for all series and lanes: a page with pictures
+	@test/measure/report/run-report.sh
 
-selftest: build ## build the KVM selftest of the series
+lab: build exitstat ## build the file systems of L1, the hypervisor, and of L2, its guest
+	@test/lab/build-initramfs.sh
+
+selftests: build ## build the KVM selftests of the series
 	$(call run,build-selftest.sh)
 
-exitstat: apply ## build exitstat, which shows the exits in a guest or on a host, as build/exitstat
+exitstat: ## build exitstat, which shows the exits in a guest or on a host, as build/exitstat; needs no kernel's source
 	$(call run,build-exitstat.sh)
 
 ## On a host, for the running kernel, or KVER=...:
@@ -68,7 +72,7 @@ kernel-install: ## install what "make kernel" built (as root)
 kernel-deb: ## the same, and Debian packages of it
 	$(call run,build-kernel.sh,deb)
 
-## Work on the series (SERIES is 6.12, or 6.1 with SERIES=6.1):
+## Work on the series, see patches/README.md; SERIES=6.1 takes another one than the home series:
 
 fetch: ## get the kernel: Debian's source (or KSRC=DIR), the stock kernel and headers of that version
 	$(call run,fetch-kernel.sh)
@@ -76,14 +80,23 @@ fetch: ## get the kernel: Debian's source (or KSRC=DIR), the stock kernel and he
 apply: fetch ## put the series on the kernel's tree, build/SERIES/linux, a commit for each patch
 	$(call run,apply-series.sh)
 
-build: apply ## build the patched KVM modules for Debian's stock kernel
+build: apply ## build the patched KVM modules for the lab's kernel, Debian's own
 	$(call run,build-modules.sh)
 
-export: ## turn the commits in build/SERIES/linux back into patches/SERIES
+export: ## turn the commits in build/SERIES/linux back into patches/SERIES and patches/files
 	$(call run,export-series.sh)
 
-check: ## check what needs no lab, in both series: strict application, style, warnings, a build after every patch
-	$(call run,for-each-series.sh,scripts/check-series.sh)
+range-diff: ## show how the other series differ from the home series
+	$(call run,range-diff.sh)
 
-clean: ## remove what was built; the downloads and the kernel's tree stay
+carry: ## carry what changed in the home series to the others
+	$(call run,carry-series.sh)
+
+mbox: apply ## write the series as mails with all of their files, build/SERIES/series.mbox
+	$(call run,make-mbox.sh)
+
+check: ## check what needs no lab, in all series: strict application, style, links, warnings, a build after every patch
+	@TEST="repository patches carry builds" $(MAKE) -s --no-print-directory test
+
+clean: ## remove what was built; the downloads and the kernels' trees stay
 	$(call run,clean-build.sh)

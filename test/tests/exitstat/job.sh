@@ -5,7 +5,7 @@
 # Leaves its output in /out, and verdicts in /out/verdicts.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 params=/sys/module/kvm/parameters
 

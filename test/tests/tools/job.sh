@@ -5,7 +5,7 @@
 # kernel tree's kvm_stat is /job/kvm_stat.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 
 # wait_for PATTERN FILE: until a tool has said so.

@@ -6,7 +6,7 @@
 # exit-workload, linked at 0x5e570000, where no other code is, and msr.ko.
 set -eu
 
-# shellcheck source=test/l1/lib.sh
+# shellcheck source=test/lab/l1/lib.sh
 . /lab/lib.sh
 events=/sys/kernel/tracing/events/kvm
 control=/run/perf.control answers=/run/perf.answers

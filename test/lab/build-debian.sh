@@ -1,0 +1,267 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Builds the other L1, in build/debian: one Debian with the stock kernels of all SERIES and this repository in it, where
+# the modules are built by its own tools. disk is its root file system; build/SERIES/lab/debian.cpio finds that, for
+# test/lab/boot-l1.sh -d. "root" makes no disk yet; without a SERIES that needs no kernel. "kernel" builds a whole patched
+# kernel for each SERIES, too, vmlinuz-SERIES, and installs its package there. Does nothing when all that is up to date.
+# Needs root and the lab (make lab). Usage: test/lab/build-debian.sh {root | [kernel] SERIES} [SERIES...]
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+debian=$top/build/debian
+root=$debian/root
+clone=/root/kvm-exit-stats		# in L1
+own=(Makefile patches scripts)		# what of the repository the host's commands need
+shared=()				# what of build/ they find there, too
+release=				# of the series at hand
+
+# newer FILE WHAT...: is anything in WHAT newer than FILE, or FILE not there?
+newer() { [ ! -e "$1" ] || [ -n "$(find "${@:2}" -type f -newer "$1")" ]; }
+
+# use_series SERIES: sets release, and what scripts/lib.sh has for a series.
+use_series()
+{
+	build=$top/build/$1 ktree=$top/build/$1/linux headers=$top/build/$1/headers
+	[ -e "$build/lab/l1.cpio" ] || die "the lab of $1 is not built: run 'make lab SERIES=$1'"
+	release=$(kver)
+}
+
+# in_root DIR COMMAND...: in DIR as the root. The mounts go with the command, however that ends.
+in_root()
+{
+	local name mounts=()
+
+	mkdir -p "$debian/build"
+	for name in "${shared[@]}"; do
+		[ ! -e "$top/build/$name" ] || mounts+=("$name")
+	done
+	# shellcheck disable=SC2016	# the inner shell's arguments
+	DEBIAN_FRONTEND=noninteractive LC_ALL=C unshare --mount --propagation private sh -euc '
+		root=$1 from=$2 shared=$3
+		shift 3
+		mount -t proc proc "$root/proc"
+		mount -t sysfs sysfs "$root/sys"
+		mount --rbind /dev "$root/dev"
+		mkdir -p "$root$0/build"
+		mount --bind "$root/../build" "$root$0/build"
+		for name in $shared; do
+			mkdir -p "$root$0/build/$name"
+			mount --bind "$from/$name" "$root$0/build/$name"
+		done
+		exec chroot "$root" "$@"' "$clone" "$1" "$top/build" "${mounts[*]}" "${@:2}"
+}
+
+# debian_sources: the machine's sources of Debian's packages, as lines "URI SUITE COMPONENT".
+debian_sources()
+{
+	# shellcheck disable=SC2016	# apt's variables
+	apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+		sed -n 's/^Debian //p'
+}
+
+# use_sources DIR: apt in DIR loads from where the machine's does.
+use_sources()
+{
+	local bundle=/etc/ssl/certs/ca-certificates.crt
+
+	debian_sources | sed 's/^/deb /' >"$1/etc/apt/sources.list"
+	apt-config dump | grep -E '^Acquire::(http|Check)' >"$1/etc/apt/apt.conf.d/90machine" || :
+	cp /etc/resolv.conf "$1/etc/resolv.conf"
+	[ ! -f "$bundle" ] || install -D -m 644 "$bundle" "$1$bundle"
+}
+
+# leave_out DIR: what dpkg must not unpack in DIR. depmod reads every module, and over Debian's 4000 it would take
+# half an hour in Bochs, because it uncompresses them. What stays: KVM, what uses it (vfio, vhost and, without i915,
+# which is too large, kvmgt), the disk's drivers, what these depend on, and small ones, for depmod to have more.
+leave_out()
+{
+	local kept
+
+	{
+		echo force-unsafe-io
+		printf 'path-exclude=/usr/share/%s/*\n' doc info locale man
+		printf 'path-exclude=/lib/modules/*/kernel/%s/*\n' arch/x86/crypto crypto drivers fs net sound
+		for kept in crypto/crc fs/{ext4,jbd2,mbcache} arch/x86/crypto/crc \
+			drivers/{ata/ata_piix,ata/libata,crypto/ccp,gpu/drm/i915/kvmgt,scsi/{scsi_common,scsi_mod,sd_mod}} \
+			drivers/{vfio,vhost,virtio}; do
+			printf 'path-include=/lib/modules/*/kernel/%s*\n' "$kept"
+		done
+	} >"$1/etc/dpkg/dpkg.cfg.d/leave-out"
+}
+
+# make_root DIR: a minimal Debian with what a hypervisor and the host's commands need, but a kernel.
+make_root()
+{
+	local mirror codename
+
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	[ -n "$(debian_sources)" ] || apt_get update
+	mirror=$(debian_sources | awk -v codename="$codename" '$2 == codename { print $1; exit }')
+	[ -n "$mirror" ] || die "apt's lists name no mirror of Debian's $codename: run 'apt-get update', then again"
+	log "installing a Debian $codename for L1"
+	quiet "$debian/debootstrap.log" unshare --mount --propagation private \
+		debootstrap --variant=minbase "$codename" "$1" "$mirror"
+	use_sources "$1"
+	leave_out "$1"
+	# shellcheck disable=SC2016	# the inner shell's
+	quiet "$debian/install.log" in_root "$1" sh -euc '
+		apt-get update -q
+		apt-get install -y -q --no-install-recommends "$@"
+		apt-get clean' sh bpfcc-tools bpftrace busybox-static git kmod linux-perf make openssl python3 qemu-system-x86
+	ln -s /usr/bin/qemu-system-x86_64-microvm "$1/usr/local/bin/qemu"	# the lab's name for it
+	mkdir "$1"/{job,lab,out}
+	echo l1 >"$1/etc/hostname"
+}
+
+# add_kernel: the series' kernel and headers into L1's root.
+add_kernel()
+{
+	log "installing $release in L1's Debian"
+	rm -f "$root"/tmp/*.deb
+	ln "$build/debs/"linux-{image,headers}-"${release}_"*.deb "$root/tmp/"
+	# INITRD=No: making Debian's initrd takes long, and the lab has its own.
+	quiet "$debian/$release.log" in_root "$root" dpkg --configure -a		# a break may have stopped it
+	quiet "$debian/$release.log" in_root "$root" env INITRD=No sh -euc '
+		apt-get install -y -q --no-install-recommends /tmp/*.deb
+		apt-get clean'
+	rm "$root"/tmp/*.deb
+}
+
+# copy_clone: what the user of L1 has cloned.
+copy_clone()
+{
+	rm -rf "${root:?}$clone"
+	mkdir "$root$clone"
+	tar -C "$top" -c "${own[@]}" | tar -C "$root$clone" -x --no-same-owner
+}
+
+# build_modules: in L1's root, with its tools. What is built and what that needs stays out of it, in $debian/build.
+build_modules()
+{
+	mkdir -p "$debian/build/$release/debs"
+	ln -f "$build/debs/linux-source-"*.deb "$debian/build/$release/debs/"	# spares the download
+	log "building the modules for $release in L1's Debian"
+	quiet "$debian/$release.log" in_root "$root" make -C "$clone" modules KVER="$release"
+}
+
+# build_kernel SERIES: the classic way, packages of a whole kernel, into L1's root as well. A small configuration poses as
+# the stock kernel's, which would take an hour.
+build_kernel()
+{
+	local boot=$debian/boot series=$1
+
+	log "building a whole kernel for L1's Debian, of a small configuration"
+	mkdir -p "$boot"
+	quiet "$debian/kernel.log" kmake -C "$ktree" KCONFIG_ALLCONFIG="$top/test/lab/small.config" \
+		KCONFIG_CONFIG="$boot/config-$release" allnoconfig
+	# shellcheck disable=SC2016	# the inner shell's arguments
+	quiet "$debian/kernel.log" unshare --mount --propagation private sh -euc '
+		mount --bind "$1" /boot
+		KVER=$2 KDEB_COMPRESS=none exec "$3"/build-kernel.sh deb' sh "$boot" "$release" "$top/scripts"
+	ln -f "$build/kernel/linux-image-"*.deb "$root/tmp/kernel.deb"
+	quiet "$debian/kernel.log" in_root "$root" env INITRD=No dpkg -i /tmp/kernel.deb
+	rm "$root/tmp/kernel.deb"
+	cp "$root/boot/vmlinuz-$(cat "$build/kernel/release")" "$debian/vmlinuz-$series"
+}
+
+# make_disk FILE: the root as an ext4 file system, with the modules that were built for each kernel, and the files that
+# start L2 with it.
+make_disk()
+{
+	local kb unit=$((16 * 63 * 512)) release lab	# Bochs's cylinder
+
+	rm -rf "${root:?}"/l2-* "$root$clone/build"
+	for lab in "$top"/build/*/lab; do
+		release=$(cat "$lab/../kver")
+		[ -d "$debian/build/$release/modules" ] || continue
+		cp -r "$lab/l1/l2" "$root/l2-$release"
+		mkdir -p "$root$clone/build/$release"
+		cp -r "$debian/build/$release/modules" "$root$clone/build/$release/"
+	done
+	kb=$(du -sk "$root" | cut -f 1)
+	rm -f "$1"
+	truncate -s $(((kb * 1024 * 5 / 4 + (128 << 20)) / unit * unit)) "$1"
+	# No journal and no checksums: the disk does not outlive a run, and both are slow to emulate.
+	quiet "$debian/mke2fs.log" mke2fs -q -F -t ext4 -O ^has_journal,^metadata_csum,^resize_inode -m 0 -d "$root" "$1"
+}
+
+# make_initrd FILE: busybox, and the modules that the root file system needs.
+make_initrd()
+{
+	local dir=$build/lab/debian.root n=10 module
+
+	rm -rf "$dir"
+	mkdir -p "$dir"/{bin,dev,drivers,job,lab,modules,proc,root}
+	install "$(command -v busybox)" "$dir/bin/busybox"
+	ln -s busybox "$dir/bin/sh"
+	install "$top/test/lab/l1/debian-init" "$dir/init"
+	install "$top/test/lab/l1/init" "$dir/lab/init"
+	install -m 644 "$top"/test/lab/l1/{lib.sh,fast-boot} "$dir/lab/"
+	install -m 644 "$top/test/lib.sh" "$dir/lab/verdicts.sh"
+
+	while read -r module; do
+		n=$((n + 1))
+		case $module in
+		*.xz) xz -dc "$module" ;;
+		*) cat "$module" ;;
+		esac >"$dir/drivers/$n.ko"
+		strip --strip-debug -R .BTF "$dir/drivers/$n.ko"
+	done < <(for module in ata_piix sd_mod ext4; do
+			modprobe -d "$root" -S "$release" --show-depends "$module"
+		done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
+	(cd "$dir" && find . | busybox cpio -o -H newc 2>/dev/null) >"$1"
+	rm -r "$dir"
+}
+
+what=kernels
+if [ "${1-}" = root ] || [ "${1-}" = kernel ]; then
+	what=$1
+	shift
+fi
+[ "$what" = root ] || [ $# -gt 0 ] || die "usage: ${0##*/} {root | [kernel] SERIES} [SERIES...]"
+[ "$(id -u)" -eq 0 ] || die "only root can install a Debian: run it as root"
+need_packages debootstrap e2fsprogs kmod binutils xz-utils busybox-static
+mkdir -p "$debian"
+exec 8>"$debian/lock"
+flock -n 8 || { log "waiting for another script that works in $debian"; flock 8; }
+
+if [ ! -d "$root" ] || newer "$root/etc/hostname" "$0"; then
+	need_disk 12	# TODO measure
+	rm -rf "$root" "$root.part" "$debian"/{disk,build,vmlinuz-*}
+	make_root "$root.part"
+	mv "$root.part" "$root"
+fi
+
+copied=
+for name in "$@"; do
+	use_series "$name"
+	if [ ! -d "$root/usr/src/linux-headers-$release" ] || [ ! -e "$root/boot/vmlinuz-$release" ]; then
+		rm -rf "$debian/disk" "$debian/build/$release"
+		add_kernel
+	fi
+	if newer "$debian/build/$release/modules/origin" "${own[@]/#/$top/}"; then
+		rm -f "$debian/disk"
+		[ -n "$copied" ] || copy_clone
+		copied=1
+		build_modules
+	fi
+	if [ "$what" = kernel ] && newer "$debian/vmlinuz-$name" "${own[@]/#/$top/}" "$top/test/lab/small.config"; then
+		rm -f "$debian"/disk "$debian/vmlinuz-$name"
+		build_kernel "$name"
+	fi
+	! newer "$debian/disk" "$build/lab/l1.cpio" || rm -f "$debian/disk"
+done
+[ "$what" != root ] || exit 0
+if [ ! -e "$debian/disk" ]; then
+	log "making L1's disk"
+	make_disk "$debian/disk.part"
+	mv "$debian/disk.part" "$debian/disk"
+fi
+for name in "$@"; do
+	use_series "$name"
+	if newer "$build/lab/debian.cpio" "$debian/disk" "$top/test/lab/l1" "$top/test/lib.sh"; then
+		make_initrd "$build/lab/debian.cpio.part"
+		mv "$build/lab/debian.cpio.part" "$build/lab/debian.cpio"
+	fi
+done
