@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compares what counts VM-exits, reason by reason, on the workloads of job.sh: exit_stats, a histogram of the tracepoint
 kvm_exit, perf kvm stat, KVM's own statistics, and the guest's own number. All must be equal, but for what
-Documentation/what-is-measured.rst says. Writes DIR/table.txt. Usage: LANE=... judge.py DIR
+Documentation/numbers.rst says. Writes DIR/table.txt. Usage: LANE=... judge.py DIR
 """
 import collections
 import functools
