@@ -69,8 +69,8 @@ if [ ! -e "$tree/vmlinux" ]; then
 fi
 rm -rf "$kernel"/{release,*.deb} "$tree/debian"
 : >"$klog"
-kgit worktree prune
-[ -e "$tree/.git" ] || { rm -rf "$tree"; kgit worktree add -q --detach "$tree" "$branch"; }
+worktree prune
+[ -e "$tree/.git" ] || { rm -rf "$tree"; worktree add -q --detach "$tree" "$branch"; }
 kgit -C "$tree" checkout -q --force --detach "$branch"
 log "configuring Linux $(tree_version "$tree") as $config"
 configure

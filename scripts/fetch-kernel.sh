@@ -139,16 +139,14 @@ make_work_tree()
 {
 	local tree=$part/tree
 
-	sgit worktree prune
-	sgit worktree add -q ${1:+--no-checkout} -B "$name" "$tree" "$base"
+	worktree prune
+	worktree add -q ${1:+--no-checkout} -B "$name" "$tree" "$base"
 	if [ $# -gt 0 ]; then
 		mv "$part/index" "$(git -C "$tree" rev-parse --git-path index)"
-		mv "$tree/.git" "$1/"
-		rmdir "$tree"
-		mv "$1" "$tree"
+		find "$1" -mindepth 1 -maxdepth 1 -exec mv -t "$tree" {} +
 	fi
 	sgit config "kvm-exit-stats.$name.source" "${KSRC:-Debian}"
-	sgit worktree move "$tree" "$ktree"
+	worktree move "$tree" "$ktree"
 }
 
 # choose_version: sets version and kver, what to get. Fails if apt does not have it.

@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # Common to the scripts that work for an installed kernel, KVER or the running one: sourced, never run.
 
-# shellcheck disable=SC2034	# lib.sh takes it
 host_kver=${KVER:-$(uname -r)}
 
 # shellcheck source=scripts/lib.sh

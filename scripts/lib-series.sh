@@ -20,6 +20,9 @@ export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 sgit() { git --git-dir="$store" "$@"; }
 kgit() { git -C "$ktree" "$@"; }
 
+# worktree ARG...: git worktree, one at a time, as to prune another one that is being made would break it.
+worktree() { flock "$store" git --git-dir="$store" worktree "$@"; }
+
 # has_base: is the kernel's source in the store?
 has_base() { [ -d "$store" ] && sgit rev-parse -q --verify "$base" >/dev/null; }
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # what boot-l1.sh sets
 # L1 in Bochs, which has VMX, and where one tick of the TSC is one instruction: sourced by boot-l1.sh. What Bochs gets
 # wrong is in Documentation/lab.rst.
 

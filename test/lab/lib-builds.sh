@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # the variables are for those who source it
-# shellcheck disable=SC2154 # what scripts/lib.sh sets
 # Common to the tests that build kernels of other configurations than Debian's: sourced after scripts/lib.sh. They build
 # what is committed in the series' tree.
+
+# shellcheck source=scripts/lib-series.sh
+. "$top/scripts/lib-series.sh"
 
 source=$build/source		# a work tree of $ktree, which has objects of its own, and that forbids others
 objects=			# where the kernel is built; set by who sources this
@@ -14,9 +15,9 @@ build_packages=(bc binutils bison flex gcc git kmod libc6-dev libelf-dev libssl-
 check_out_source()
 {
 	demand_whole_branch
-	kgit worktree prune
-	[ -e "$source/.git" ] || { rm -rf "$source"; kgit worktree add -q --detach "$source" kvm-exit-stats; }
-	kgit -C "$source" checkout -q --force --detach kvm-exit-stats
+	worktree prune
+	[ -e "$source/.git" ] || { rm -rf "$source"; worktree add -q --detach "$source" "$branch"; }
+	kgit -C "$source" checkout -q --force --detach "$branch"
 }
 
 # knows OPTION: does KVM of this series have it?

@@ -7,6 +7,10 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
+# shellcheck source=scripts/lib-series.sh
+. "$top/scripts/lib-series.sh"
 
 [ $# -eq 2 ] || die "usage: ${0##*/} IMAGE FILE"
 if ! grep -qx CONFIG_KERNEL_XZ=y "$(kbuild)/.config"; then
@@ -18,11 +22,11 @@ log "packing the kernel with LZ4"
 need_packages binutils lz4 xz-utils
 one_at_a_time
 tree=$build/pack
-clean_up() { rm -rf "$tree"; kgit worktree prune; }
+clean_up() { rm -rf "$tree"; worktree prune; }
 trap clean_up EXIT
 clean_up
 # What the unpacker is made of, and no drivers: a fifth of the files.
-kgit worktree add -q --no-checkout --detach "$tree" HEAD
+worktree add -q --no-checkout --detach "$tree" "$branch"
 git -C "$tree" sparse-checkout set --no-cone '/*' '!/*/' 'Kconfig*' \
 	/arch/x86/ /certs/ /include/ /init/ /kernel/ /lib/ /scripts/ /security/ /tools/ /usr/
 git -C "$tree" checkout -q

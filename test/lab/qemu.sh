@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # what boot-l1.sh sets
 # L1 in QEMU, whose TCG has SVM: sourced by boot-l1.sh. What QEMU gets wrong is in Documentation/lab.rst.
 
 # has_nested: can KVM here give its guests VMX? A /dev/kvm alone does not say so.

@@ -73,7 +73,7 @@ start_qemu()
 	shift
 	[ "$l2_acpi" = on ] || args="acpi=off pci=off $args"
 	# shellcheck disable=SC2086	# several files
-	(cd / && [ -z "$l2_files" ] || find $l2_files | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >"/tmp/$l2_name-initrd"
+	(cd / && { [ -z "$l2_files" ] || find $l2_files; } | cpio -o -H newc 2>/dev/null) | cat /l2/initrd - >"/tmp/$l2_name-initrd"
 	# shellcheck disable=SC2086	# several words
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=$l2_acpi \
 		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
@@ -102,7 +102,6 @@ connect_l2()
 		7<>"/run/$l2_name-agent.in" 8<>"/run/$l2_name-agent.out"
 	qmp qmp_capabilities
 	set -- /sys/kernel/debug/kvm/"$l2_pid"-*
-	# shellcheck disable=SC2034	# for the jobs
 	l2_stats=$1
 }
 

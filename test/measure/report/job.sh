@@ -56,7 +56,6 @@ qmp cont
 read_answer || fail "L2 did not come up"
 end_phase boot
 
-# shellcheck disable=SC2016	# L2's variables
 load='for name in virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net; do
 	[ ! -e $name.ko ] || insmod $name.ko || exit; done'
 set_up="ip address add 10.0.0.2/24 dev eth0; ip link set eth0 up; mkfifo /tmp/never"

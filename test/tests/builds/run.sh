@@ -53,8 +53,8 @@ tip=$(tail -n 1 <<<"$commits")
 tip=${tip%% *}
 
 log "preparing a work tree for the builds"
-sgit worktree prune
-[ -e "$tree/.git" ] || { rm -rf "$tree"; sgit worktree add -q --detach "$tree" "$base"; }
+worktree prune
+[ -e "$tree/.git" ] || { rm -rf "$tree"; worktree add -q --detach "$tree" "$base"; }
 git -C "$tree" checkout -q --force --detach "$base"
 prepare_tree "$tree"
 log "sparse on the unpatched files"

@@ -74,7 +74,6 @@ status_of()
 	echo $status
 }
 
-# shellcheck disable=SC2034	# for start_qemu
 l2_qemu_args="-smp 2"
 boot_l2
 expect l2-has-two-cpus "CPUs in L2" "$(l2 nproc)" -eq 2

@@ -16,7 +16,6 @@ else
 fi
 
 # In L2: exits REASON, as cpuid reads it. Then the work: L2 computes, and writes to memory that it has.
-# shellcheck disable=SC2016	# L2's variables
 {
 	exits='exits() { echo $(($(cpuid -1 -r -l 0x4FFFFFFD -s $1 | sed -n "s/.*eax=\([^ ]*\).*/\1/p"))); }'
 	work='i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done'

@@ -97,7 +97,6 @@ refuses "install without root" "needs root" setpriv --reuid 65534 --clear-groups
 refuses "reload of a kernel that does not run" "not the running kernel" make reload
 is_untouched "after these nothing is installed"
 
-# shellcheck disable=SC2016	# depmod's parent
 with_depmod 'kill -TERM $PPID; exec /sbin/depmod "$@"' make install >/tmp/output 2>&1 && status=0 || status=$?
 holds "an interrupted install fails" "$([ "$status" -ne 0 ] || cat /tmp/output)"
 is_untouched "an interrupted install leaves nothing"

@@ -12,7 +12,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # Both its root and what was built there appear as they are, and changes go to memory. All mounts end with it.
-# shellcheck disable=SC2016	# the inner shell's arguments
 unshare --mount --propagation private sh -euc '
 	mount -t tmpfs -o size=1G tmpfs "$1"
 	mkdir "$1/root" "$1/upper" "$1/work" "$1/build-upper" "$1/build-work"

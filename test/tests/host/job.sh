@@ -66,7 +66,6 @@ meet_a_hidden_user()
 # interrupt_reload: in the middle, by modprobe.
 interrupt_reload()
 {
-	# shellcheck disable=SC2016	# modprobe's parent
 	printf '#!/bin/sh\nkill -TERM $PPID\nexec /sbin/modprobe "$@"\n' >/usr/local/sbin/modprobe
 	chmod +x /usr/local/sbin/modprobe
 	fails "make reload" "a reload that is interrupted" "the distribution's modules are loaded again"

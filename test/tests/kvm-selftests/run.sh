@@ -7,6 +7,10 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../../scripts/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
+# shellcheck source=scripts/lib-series.sh
+. "$top/scripts/lib-series.sh"
 # shellcheck source=test/lib.sh
 . "$top/test/lib.sh"
 
@@ -47,7 +51,7 @@ unbuilt=()
 # programs KIND: those of the unpatched tree for x86 that build, without the series' own.
 programs()
 {
-	kgit show base:tools/testing/selftests/kvm/Makefile | sed -nE "s/^$1_x86_64 \+?= *//p" |
+	kgit show "$base:tools/testing/selftests/kvm/Makefile" | sed -nE "s/^$1_x86_64 \+?= *//p" |
 		grep -vxFf <(printf '%s\n' "${unbuilt[@]}")
 }
 
@@ -190,7 +194,7 @@ tar -C "$modules" -cf "$work/patched.tar" kvm.ko kvm-intel.ko kvm-amd.ko
 
 mapfile -t names < <({ programs TEST_GEN_PROGS; programs TEST_PROGS; } | sed 's,.*/,,' |
 	grep -vxFf <(printf '%s\n' "${unfit[@]}") | LC_ALL=C sort)
-changed=$(kgit diff --name-only --diff-filter=a base HEAD -- tools/testing/selftests |
+changed=$(kgit diff --name-only --diff-filter=a "$base" HEAD -- tools/testing/selftests |
 	grep -vE '/(Makefile|\.gitignore)$' || :)
 if [ -z "$changed" ]; then
 	ok "the series leaves KVM's own as they are"

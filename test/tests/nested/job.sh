@@ -11,7 +11,6 @@ reflected=/sys/kernel/tracing/events/kvm/kvm_nested_vmexit_inject
 # vmruns: how often L2 entered L3, as exit_stats has it.
 vmruns() { table_field "$l2_stats/exit_stats" 0x80 exits; }
 
-# shellcheck disable=SC2034	# for start_qemu
 l2_files="bin job l2 lab lib lib64 modules" l2_memory=384
 l2_kernel_args="kvm.report_ignored_msrs=0 lapic=notscdeadline highres=off nohz=off"
 trace_exits

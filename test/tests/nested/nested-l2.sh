@@ -8,7 +8,6 @@ set -eu
 . /lab/lib.sh
 # A tick without a deadline to be set spares L3 an exit, each of which takes half a millisecond here: with it ticks take
 # most of L3's time. L2 (job.sh) with as few ticks interrupts L3 less.
-# shellcheck disable=SC2034	# for start_qemu
 l2_kernel_args="lapic=notscdeadline highres=off nohz=off"
 session='cpuid -1 -r -l 0x4FFFFFFB -s 1 | sed -n "s/.* edx=//p"'
 

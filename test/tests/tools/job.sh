@@ -42,7 +42,6 @@ sleep 2
 cat "$l2_stats/exit_stats" >/out/before.stats
 qmp cont
 progress "L2 works"
-# shellcheck disable=SC2016	# a variable of L2
 work='i=0; while [ $i -lt 100 ]; do cpuid -1 -l 0 >/dev/null; i=$((i + 1)); done'
 l2 "$work; sleep 1; dd if=/dev/zero of=/tmp/file bs=1M count=8; rm /tmp/file" >/dev/null
 qmp stop

@@ -11,6 +11,6 @@
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$top/test/build-bench.sh" "$work"
-"$top/test/lab/boot-l1.sh" -b -d -t 2400 -o "$1" "${0%/*}/job.sh" \
-	"$work/stock.tar" "$work/patched.tar" "$selftests/bench-exits" || not_ok "its run in L1" "it failed: see $1"
+"$top/test/measure/bench/build-bench.sh" "$work"
+"$top/test/lab/boot-l1.sh" -b -d -t 2400 -o "$1" "${0%/*}/job.sh" "$work"/{stock.tar,patched.tar,bench-exits} ||
+	not_ok "its run in L1" "it failed: see $1"

@@ -79,7 +79,6 @@ trace_exits
 echo 'hist:keys=exit_reason if guest_rip >= 0x5e570000 && guest_rip < 0x5e580000' >>$events/kvm_exit/trigger
 echo 'hist:keys=write if ecx == 0x8b' >$events/kvm_msr/trigger
 # nox2apic as in survive.sh, for the reboot.
-# shellcheck disable=SC2034,SC2016	# for start_qemu; a $ of the kernel's
 l2_kernel_args='nox2apic memmap=8M$128M' l2_qemu_args="-smp 2" l2_memory=256
 boot_l2
 qmp set-action '"reboot": "reset"'
@@ -98,7 +97,6 @@ measure touch "$run touch $n" $n program $violation
 measure hypercall "$run $instruction $n" $n program $hypercall
 measure rdmsr "$run rdmsr $n" $n read $read
 measure wrmsr "$run wrmsr $n" $n write $write
-# shellcheck disable=SC2016	# variables of L2
 {
 	measure sleep 'i=0; while [ $i -lt 50 ]; do usleep 20000; i=$((i + 1)); done'
 	measure idle 'sleep 3'
