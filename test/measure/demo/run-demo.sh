@@ -9,6 +9,7 @@
 
 demo=$top/build/demo
 
+need_packages python3
 rm -rf "$demo"
 mkdir -p "$demo/logs"
 "$top/test/lab/boot-l1.sh" -o "$demo/logs" "$top/test/measure/demo/job.sh" ||
