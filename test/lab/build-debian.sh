@@ -43,61 +43,48 @@ in_root()
 		exec chroot "$root" "$@"' "$clone" "$@"
 }
 
-# debian_sources: the machine's sources of Debian's packages, as lines "URI SUITE COMPONENT".
+# debian_sources: the machine's sources of Debian's packages, for apt in L1's.
 debian_sources()
 {
-	apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-		sed -n 's/^Debian //p'
+	apt-get indextargets --format '$(ORIGIN) deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+		sed -n 's/^Debian deb/deb/p'
 }
 
-# use_sources DIR: apt in DIR loads from where the machine's does.
-use_sources()
-{
-	local bundle=/etc/ssl/certs/ca-certificates.crt
-
-	debian_sources | sed 's/^/deb /' >"$1/etc/apt/sources.list"
-	apt-config dump | grep -E '^Acquire::(http|Check)' >"$1/etc/apt/apt.conf.d/90machine" || :
-	cp /etc/resolv.conf "$1/etc/resolv.conf"
-	[ ! -f "$bundle" ] || install -D -m 644 "$bundle" "$1$bundle"
-}
-
-# leave_out DIR: what dpkg must not unpack in DIR. depmod reads every module, and over Debian's 4000 it would take
-# half an hour in Bochs, because it uncompresses them. What stays: KVM, what uses it (vfio, vhost and, without i915,
-# which is too large, kvmgt), the disk's drivers, what these depend on, and small ones, for depmod to have more.
+# leave_out: what dpkg must not unpack. depmod reads every module, and over Debian's 4000 it would take half an hour in
+# Bochs, because it uncompresses them. What stays: KVM, what uses it (vfio, vhost and, without i915, which is too large,
+# kvmgt), the disk's drivers, what these depend on, and small ones, for depmod to have more.
 leave_out()
 {
 	local kept
 
-	{
-		echo force-unsafe-io
-		printf 'path-exclude=/usr/share/%s/*\n' doc info locale man
-		printf 'path-exclude=/lib/modules/*/kernel/%s/*\n' arch/x86/crypto crypto drivers fs net sound
-		for kept in crypto/crc fs/{ext4,jbd2,mbcache} arch/x86/crypto/crc \
-			drivers/{ata/ata_piix,ata/libata,crypto/ccp,gpu/drm/i915/kvmgt,scsi/{scsi_common,scsi_mod,sd_mod}} \
-			drivers/{vfio,vhost,virtio}; do
-			printf 'path-include=/lib/modules/*/kernel/%s*\n' "$kept"
-		done
-	} >"$1/etc/dpkg/dpkg.cfg.d/leave-out"
+	printf 'path-exclude=/usr/share/%s/*\n' doc info locale man
+	printf 'path-exclude=/lib/modules/*/kernel/%s/*\n' arch/x86/crypto crypto drivers fs net sound
+	for kept in crypto/crc fs/{ext4,jbd2,mbcache} arch/x86/crypto/crc \
+		drivers/{ata/ata_piix,ata/libata,crypto/ccp,gpu/drm/i915/kvmgt,scsi/{scsi_common,scsi_mod,sd_mod}} \
+		drivers/{vfio,vhost,virtio}; do
+		printf 'path-include=/lib/modules/*/kernel/%s*\n' "$kept"
+	done
 }
 
 # make_root DIR: a minimal Debian with what a hypervisor and the host's commands need, but a kernel.
 make_root()
 {
-	local mirror codename
+	local codename bundle=/etc/ssl/certs/ca-certificates.crt
+	local packages=bpfcc-tools,bpftrace,busybox-static,git,kmod,linux-perf,make,openssl,python3,qemu-system-x86
 
 	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 	[ -n "$(debian_sources)" ] || apt_get update
-	mirror=$(debian_sources | awk -v codename="$codename" '$2 == codename { print $1; exit }')
-	[ -n "$mirror" ] || die "apt's lists name no mirror of Debian's $codename: run 'apt-get update', then again"
+	debian_sources >"$debian/sources.list"
+	grep -q " $codename " "$debian/sources.list" ||
+		die "apt's lists name no mirror of Debian's $codename: run 'apt-get update', then again"
+	{ echo force-unsafe-io; leave_out; } >"$debian/dpkg.cfg"
+	apt-config dump | grep -E '^Acquire::(http|Check)' >"$debian/apt.conf" || :
 	log "installing a Debian $codename for L1"
-	quiet "$debian/debootstrap.log" unshare --mount --propagation private \
-		debootstrap --variant=minbase "$codename" "$1" "$mirror"
-	use_sources "$1"
-	leave_out "$1"
-	quiet "$debian/install.log" in_root "$1" sh -euc '
-		apt-get update -q
-		apt-get install -y -q --no-install-recommends "$@"
-		apt-get clean' sh bpfcc-tools bpftrace busybox-static git kmod linux-perf make openssl python3 qemu-system-x86
+	quiet "$debian/install.log" unshare --mount --propagation private mmdebstrap --mode=root --variant=minbase \
+		--skip=cleanup/apt/lists --dpkgopt="$debian/dpkg.cfg" --aptopt="$debian/apt.conf" --include=$packages \
+		"$codename" "$1" "$debian/sources.list"
+	cp /etc/resolv.conf "$1/etc/resolv.conf"
+	[ ! -f "$bundle" ] || install -D -m 644 "$bundle" "$1$bundle"
 	ln -s /usr/bin/qemu-system-x86_64-microvm "$1/usr/local/bin/qemu"	# the lab's name for it
 	mkdir "$1"/{job,lab,out}
 	echo l1 >"$1/etc/hostname"
@@ -216,7 +203,7 @@ if [ "${1-}" = root ] || [ "${1-}" = kernel ]; then
 fi
 [ "$what" = root ] || [ $# -gt 0 ] || die "usage: ${0##*/} {root | [kernel] SERIES} [SERIES...]"
 [ "$(id -u)" -eq 0 ] || die "only root can install a Debian: run it as root"
-need_packages debootstrap e2fsprogs kmod binutils xz-utils busybox-static
+need_packages mmdebstrap e2fsprogs kmod binutils xz-utils busybox-static
 mkdir -p "$debian"
 exec 8>"$debian/lock"
 flock -n 8 || { log "waiting for another script that works in $debian"; flock 8; }
