@@ -262,7 +262,8 @@ class Preparations:
         where = series or "all"
         if series:
             environment["SERIES"] = series
-        status = processes.run(where, what, command, environment)
+        # A guest in QEMU comes first: it has real time, and one with a guest of its own does not get on without a core.
+        status = processes.run(where, what, ["nice", "-n", "5", *command], environment)
         if status:
             raise Failed(f"{what} failed")
 
@@ -377,7 +378,7 @@ class Unit:
                        "debian-kernel": ["-d", "-k", build / "debian" / f"vmlinuz-{self.series}"]}[self.boot]
             command = [lab / "boot-l1.sh", *options, *self.options, "-t", self.seconds, "-o", self.out, "-j", jobs]
             if self.kind == "bochs":		# what can wait, waits
-                command = ["nice", *command]
+                command = ["nice", "-n", "10", *command]
             status = processes.run(self.where, f"L1 ({self.kind})", command, self.environment())
         verdicts = Verdicts(self.where)
         if status:

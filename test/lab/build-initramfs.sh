@@ -13,6 +13,7 @@
 lab=$build/lab
 here=$top/test/lab
 exitstat=$top/build/exitstat
+header=$top/build/exitstat.obj/arch/x86/include/uapi/asm/kvm_exit_stats.h	# where build-exitstat.sh puts it
 
 # copy_program ROOT FILE NAME: FILE as ROOT/bin/NAME, with the libraries it is linked with.
 copy_program()
@@ -36,6 +37,22 @@ new_root()
 	install "$2" "$1/init"
 }
 
+# list_reasons VENDOR: the exit reasons of the uapi header, ranges "FIRST LAST". What is reserved between two of them is in,
+# too, as L2 must find it undefined.
+list_reasons()
+{
+	local first last begin='' end=
+
+	while IFS=' ,{}' read -r _ first last _; do
+		if [ -n "$begin" ] && [ $((first - end)) -gt 2 ]; then
+			echo "$begin $end"
+			begin=
+		fi
+		begin=${begin:-$first} end=$last
+	done < <(sed -n "/define KVM_EXIT_STATS_$1_RANGES/,/^}/s/^\t\({.*}\).*/\1/p" "$header")
+	echo "$begin $end"
+}
+
 # pack ROOT FILE: not compressed, because unpacking is emulated too.
 pack() { (cd "$1" && find . | sort | busybox cpio -o -H newc 2>/dev/null) >"$2"; }
 
@@ -49,7 +66,7 @@ kernel=$image/boot/vmlinuz-$release
 [ -f "$exitstat" ] || die "$exitstat is missing: run 'make exitstat'"
 
 if [ -e "$lab/l1.cpio" ]; then
-	newer=$(find "$0" "$here"/{pack-kernel.sh,l1,l2} "$top/test/lib.sh" "$exitstat" "$build/kver" "$kernel" "$qemu" \
+	newer=$(find "$0" "$here"/{pack-kernel.sh,l1,l2} "$top/test/lib.sh" "$exitstat" "$header" "$build/kver" "$kernel" "$qemu" \
 		"$(command -v cpuid)" "$(command -v busybox)" -type f -newer "$lab/l1.cpio")
 	[ -n "$newer" ] || exit 0
 fi
@@ -61,6 +78,9 @@ rm -f "$lab/l1.cpio"
 new_root "$lab/l2" "$here/l2/init"
 install "$here"/l2/*.sh "$exitstat" "$lab/l2/bin/"
 copy_program "$lab/l2" "$(command -v cpuid)" cpuid
+mkdir "$lab/l2/etc"
+list_reasons VMX >"$lab/l2/etc/vmx-reasons"
+list_reasons SVM >"$lab/l2/etc/svm-reasons"
 
 new_root "$lab/l1" "$here/l1/init"
 install "$exitstat" "$lab/l1/bin/"

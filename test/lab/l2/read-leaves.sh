@@ -15,12 +15,12 @@ run() { echo "# $*"; "$@"; }
 
 flags=$(cpuid -1 -r -l 0x4FFFFFFB -s 1 | sed -n 's/.* ebx=\(0x[0-9a-f]*\) .*/\1/p')
 case $((flags & 3)) in
-1)	reasons=$(seq 0 79) ;;		# VMX
-2)	reasons="$(seq 0 $((0xa6))) $(seq $((0x400)) $((0x403))) $(seq $((0xfffffffc)) $((0xffffffff)))" ;;	# SVM
+1)	ranges=/etc/vmx-reasons ;;
+2)	ranges=/etc/svm-reasons ;;
 *)	echo "flags $flags: neither VMX nor SVM"; exit 1 ;;
 esac
-# shellcheck disable=SC2086	# many
-[ $# -gt 0 ] || set -- $reasons
+# shellcheck disable=SC2046	# many
+[ $# -gt 0 ] || set -- $(while read -r first last; do seq $((first)) $((last)); done <$ranges)
 echo "$# reasons"
 for reason; do
 	run cpuid -1 -r -l 0x4FFFFFFD -s "$reason"
