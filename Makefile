@@ -96,7 +96,7 @@ mbox: apply ## write the series as mails with all of their files, build/SERIES/s
 	$(call run,make-mbox.sh)
 
 check: ## check what needs no lab, in all series: strict application, style, links, warnings, a build after every patch
-	@TEST="repository patches carry builds" $(MAKE) -s --no-print-directory test
+	@TEST="repository patches carry hot-path builds" $(MAKE) -s --no-print-directory test
 
 clean: ## remove what was built; the downloads and the kernels' trees stay
 	$(call run,clean-build.sh)

@@ -22,27 +22,12 @@ carry() { SERIES=$series "$copy/scripts/carry-series.sh" 2>&1; }
 # is_clean: nothing of the other series was written.
 is_clean() { git -C "$copy" status --porcelain "patches/$series"; }
 
-changed_comment()
+# change_all: a line of the home series, a changelog, and a patch more; then carries them.
+change_all()
 {
 	renew
 	sed -i "s/$comment/As its manual writes it/" "$copy/patches/$home/$debugfs"
-	carry || return
-	grep -q '^+/\* As its manual writes it' "$copy/patches/$series/$debugfs" || { echo "it is not there"; return 1; }
-	# Nothing but this line and the blobs' names.
-	! git -C "$copy" diff -U0 "patches/$series" | grep '^[+-][^+-]' | grep -vE '^.(index |.*(its|vendor.s) manual writes it)'
-}
-
-changed_changelog()
-{
-	renew
 	sed -i '0,/^Signed-off-by/s//One more sentence.\n\n&/' "$copy/patches/$home/$debugfs"
-	carry || return
-	grep -qx 'One more sentence.' "$copy/patches/$series/$debugfs" || { echo "it is not there"; return 1; }
-}
-
-new_patch()
-{
-	renew
 	cat >"$copy/patches/$home/KVM-x86-Try.patch" <<-END
 		From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
 		From: kvm-exit-stats developers <developers@kvm-exit-stats.invalid>
@@ -61,8 +46,18 @@ new_patch()
 		+/* Try. */
 	END
 	echo KVM-x86-Try.patch >>"$copy/patches/$home/series"
-	carry || return
-	[ "$(tail -n 1 "$copy/patches/$series/series")" = KVM-x86-Try.patch ]
+	carry
+}
+
+has_comment() { grep '^+/\* As its manual writes it' "$copy/patches/$series/$debugfs"; }
+has_changelog() { grep -x 'One more sentence.' "$copy/patches/$series/$debugfs"; }
+has_patch() { [ "$(tail -n 1 "$copy/patches/$series/series")" = KVM-x86-Try.patch ]; }
+
+# Nothing else but the blobs' names.
+has_nothing_else()
+{
+	! git -C "$copy" diff -U0 "patches/$series" | grep '^[+-][^+-]' |
+		grep -vE '^.(index |.*(its|vendor.s) manual writes it|One more sentence|KVM-x86-Try)'
 }
 
 conflict()
@@ -114,9 +109,11 @@ git -C "$copy" add -A
 git -C "$copy" -c user.name=test -c user.email=test@kvm-exit-stats.invalid commit -q -m "As it is"
 
 verdict "nothing changed: nothing to carry" nothing_to_carry
-verdict "a line that changed is carried, and nothing else" changed_comment
-verdict "a changelog is carried" changed_changelog
-verdict "a new patch is carried" new_patch
+verdict "changes are carried" change_all
+verdict "a line that changed is there" has_comment
+verdict "a changelog that changed is there" has_changelog
+verdict "a new patch is there" has_patch
+verdict "nothing else has changed" has_nothing_else
 verdict "a conflict stops it with one line, and nothing is written" conflict
 verdict "refused: to carry to the home series" to_home
 verdict "refused: a commit that is not there" no_such_commit
