@@ -278,12 +278,13 @@ class Preparations:
             inputs += [lab, top / "test/lib.sh", build / "exitstat"]
             tree = [home / "linux" / name for name in ("arch/x86", "include", "virt", "tools/kvm", "Makefile")]
         outputs = {"exitstat": build / "exitstat", "build": home / "modules/origin", "lab": home / "lab/l1.cpio"}
-        stamp = home / ("made-" + "-".join(sorted(targets)))
-        if not is_newer(stamp, inputs) and not is_newer(stamp, tree, *sources) and \
-                all(outputs.get(target, home).exists() for target in targets):
+        stale = [target for target in sorted(targets) if not outputs.get(target, home).exists() or
+                 is_newer(home / f"made-{target}", inputs) or is_newer(home / f"made-{target}", tree, *sources)]
+        if not stale:
             return
-        self.run(series, "make " + " ".join(sorted(targets)), ["make", "-s", "--no-print-directory", "-C", top, *sorted(targets)])
-        stamp.touch()
+        self.run(series, "make " + " ".join(stale), ["make", "-s", "--no-print-directory", "-C", top, *stale])
+        for target in stale:
+            (home / f"made-{target}").touch()
 
     def make_programs(self):
         self.start(self.make, None, frozenset(["exitstat"])).result()
