@@ -17,6 +17,7 @@ lanes      where it runs, if not everywhere: words LANE or SERIES-LANE
 boot       what L1 boots: initramfs, debian, debian-kernel (that Debian with a whole patched kernel), or none
 group      tests with the same group share one boot of L1
 last       why it is the last one of its group
+alone      why it runs when nothing else does, at the end
 seconds    how long L1 may take for it (default 600)
 options    of test/lab/boot-l1.sh
 files      what lies beside the job: paths below test/, build/... or, in the kernel's tree, linux/...
@@ -47,17 +48,19 @@ build = top / "build"
 lab = top / "test/lab"
 uapi = build / "exitstat.obj/arch/x86/include/uapi"	# scripts/build-exitstat.sh puts the header there
 lanes = "svm", "vmx"
-keys = "suite runs lanes boot group last seconds options files programs selftests prepare".split()
+keys = "suite runs lanes boot group last alone seconds options files programs selftests prepare".split()
 choices = {
     "suite": ("test", "soak"),
     "runs": ("per-lane", "per-series", "once"),
     "boot": ("initramfs", "debian", "debian-kernel", "none"),
 }
 
-# How many run at the same time. An L1 in Bochs keeps a core busy, and does not mind to wait for it: its time is its own.
-# One in QEMU sleeps for half of its time, and its time is this machine's.
+# How many run at the same time, and who waits for a core. An L1 in QEMU sleeps for half of its time, and its time is this
+# machine's: without a core at once, its guests do little but take ticks. One in Bochs keeps a core busy, and can wait, as
+# its time is its own. What builds and tests here comes between them.
 cores = os.cpu_count() or 1
 slots = {"bochs": threading.Semaphore(cores), "qemu": threading.Semaphore(cores), "L0": threading.Semaphore(1)}
+niceness = {"bochs": 10, "qemu": 0, "L0": 5}
 
 
 class Failed(Exception):
@@ -154,7 +157,7 @@ class Processes:
         self.running = set()
         self.stopped = False
 
-    def run(self, where, what, command, environment=None, on_line=None):
+    def run(self, kind, where, what, command, environment=None, on_line=None):
         """Runs it. Its stderr is progress of WHERE, and so are the lines of its stdout for which ON_LINE is false.
         Returns its exit status."""
         began = time.monotonic()
@@ -162,8 +165,8 @@ class Processes:
             if self.stopped:
                 raise Failed("interrupted")
             process = subprocess.Popen(
-                [str(word) for word in command], env={**os.environ, **(environment or {})}, text=True, errors="replace",
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+                ["nice", "-n", str(niceness[kind]), *(str(word) for word in command)], env={**os.environ, **(environment or {})}, text=True, errors="replace",
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
             self.running.add(process)
 
         def pass_on(stream, on_line):
@@ -262,8 +265,7 @@ class Preparations:
         where = series or "all"
         if series:
             environment["SERIES"] = series
-        # A guest in QEMU comes first: it has real time, and one with a guest of its own does not get on without a core.
-        status = processes.run(where, what, ["nice", "-n", "5", *command], environment)
+        status = processes.run("L0", where, what, command, environment)
         if status:
             raise Failed(f"{what} failed")
 
@@ -276,12 +278,13 @@ class Preparations:
             inputs += [lab, top / "test/lib.sh", build / "exitstat"]
             tree = [home / "linux" / name for name in ("arch/x86", "include", "virt", "tools/kvm", "Makefile")]
         outputs = {"exitstat": build / "exitstat", "build": home / "modules/origin", "lab": home / "lab/l1.cpio"}
-        stamp = home / ("made-" + "-".join(sorted(targets)))
-        if not is_newer(stamp, inputs) and not is_newer(stamp, tree, *sources) and \
-                all(outputs.get(target, home).exists() for target in targets):
+        stale = [target for target in sorted(targets) if not outputs.get(target, home).exists() or
+                 is_newer(home / f"made-{target}", inputs) or is_newer(home / f"made-{target}", tree, *sources)]
+        if not stale:
             return
-        self.run(series, "make " + " ".join(sorted(targets)), ["make", "-s", "--no-print-directory", "-C", top, *sorted(targets)])
-        stamp.touch()
+        self.run(series, "make " + " ".join(stale), ["make", "-s", "--no-print-directory", "-C", top, *stale])
+        for target in stale:
+            (home / f"made-{target}").touch()
 
     def make_programs(self):
         self.start(self.make, None, frozenset(["exitstat"])).result()
@@ -366,7 +369,7 @@ class Unit:
     def run_here(self, test):
         verdicts = Verdicts(self.where_is(test))
         command = [test.folder / "run.sh", self.out]
-        status = processes.run(self.where, "run", command, self.environment(), on_line=verdicts.take)
+        status = processes.run("L0", self.where, "run", command, self.environment(), on_line=verdicts.take)
         if status:
             verdicts.not_ok("run.sh", f"exit status {status}: see {self.out}")
         self.judge(test, self.out, verdicts)
@@ -377,9 +380,7 @@ class Unit:
             options = {"initramfs": [], "debian": ["-d"],
                        "debian-kernel": ["-d", "-k", build / "debian" / f"vmlinuz-{self.series}"]}[self.boot]
             command = [lab / "boot-l1.sh", *options, *self.options, "-t", self.seconds, "-o", self.out, "-j", jobs]
-            if self.kind == "bochs":		# what can wait, waits
-                command = ["nice", "-n", "10", *command]
-            status = processes.run(self.where, f"L1 ({self.kind})", command, self.environment())
+            status = processes.run(self.kind, self.where, f"L1 ({self.kind})", command, self.environment())
         verdicts = Verdicts(self.where)
         if status:
             verdicts.not_ok("its run in L1", f"exit status {status}: see {self.out}")
@@ -426,7 +427,7 @@ class Unit:
     def judge(self, test, folder, verdicts):
         script = test.folder / "judge.py"
         if script.exists():
-            status = processes.run(self.where, "judge", [script, folder], self.environment(), on_line=verdicts.take)
+            status = processes.run("L0", self.where, "judge", [script, folder], self.environment(), on_line=verdicts.take)
             if status:
                 verdicts.not_ok("its judge", f"exit status {status}: see {folder}")
         if not verdicts.taken:
@@ -534,11 +535,14 @@ def main():
         signal.signal(number, stop)
     os.environ.pop("MAKEFLAGS", None)		# whose variables would go before those that are set here
     preparations = Preparations(units)
-    threads = [threading.Thread(target=play, args=(unit, preparations.want(unit)), daemon=True) for unit in units]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    threads = {unit: threading.Thread(target=play, args=(unit, preparations.want(unit)), daemon=True) for unit in units}
+    alone = [unit for unit in units if unit.words("alone")]
+    together = [unit for unit in units if unit not in alone]
+    for batch in [together, *([unit] for unit in alone)]:
+        for unit in batch:
+            threads[unit].start()
+        for unit in batch:
+            threads[unit].join()
     write_times(began)
     sys.exit(output.sum_up())
 

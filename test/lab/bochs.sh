@@ -38,8 +38,10 @@ start_bochs()
 		debug: action=ignore
 	END
 	echo c >"$work/debugger"	# Debian's Bochs stops in its debugger: continue
+	# Its terminal makes it a session of its own, for which its niceness does not count among all processes.
 	cat >"$work/start" <<-END
 		echo \$\$ >"$work/pid"
+		nice >/proc/self/autogroup 2>/dev/null || :
 		exec bochs-bin -q -f "$work/bochsrc" -rc "$work/debugger"
 	END
 	: >"$out/bochs-screen.log"
