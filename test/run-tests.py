@@ -165,7 +165,8 @@ class Processes:
             if self.stopped:
                 raise Failed("interrupted")
             process = subprocess.Popen(
-                ["nice", "-n", str(niceness[kind]), *(str(word) for word in command)], env={**os.environ, **(environment or {})}, text=True, errors="replace",
+                ["nice", "-n", str(niceness[kind]), *(str(word) for word in command)], text=True, errors="replace",
+                env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
             self.running.add(process)
 
