@@ -44,11 +44,15 @@ plan "build $source as $top/build/exitstat"
 need_packages binutils gcc libc6-dev make patch
 one_at_a_time
 
-rm -rf "$build/arch"
-print_header_patch | quiet "$build/patch.log" patch -d "$build" -p1 -f -F0
-[ -f "$build/$header" ] || die "no patch of $home adds $header"
+# What is the same keeps its date, or more is built again.
+rm -rf "$build/new"
+mkdir -p "$build/new" "$build/${header%/*}"
+print_header_patch | quiet "$build/patch.log" patch -d "$build/new" -p1 -f -F0
+[ -f "$build/new/$header" ] || die "no patch of $home adds $header"
+cmp -s "$build/new/$header" "$build/$header" || mv "$build/new/$header" "$build/$header"
 version=$(sed -n '1s/^# \([^,]*\).*/\1/p' "$home/series")	# e.g. Linux 6.12.117
 quiet "$build/make.log" env -u MAKEFLAGS make -C "$source" OUTPUT="$build/" UAPI="$build/${header%/asm/*}" \
 	EXITSTAT_VERSION="$version" CFLAGS='-O2 -Werror' LDFLAGS='-static -s'
+! cmp -s "$build/exitstat" "$top/build/exitstat" || exit 0
 cp "$build/exitstat" "$build/exitstat.part"
 mv "$build/exitstat.part" "$top/build/exitstat"
