@@ -9,7 +9,7 @@
 # shellcheck source=scripts/lib-series.sh
 . "$top/scripts/lib-series.sh"
 
-home=$top/patches/$home			# the series whose header it is built with
+series_dir=$top/patches/$home	# whose header it is built with
 source=$top/patches/files/tools/kvm/exitstat
 build=$top/build/exitstat.obj
 header=arch/x86/include/uapi/asm/kvm_exit_stats.h
@@ -19,23 +19,8 @@ print_header_patch()
 {
 	local patch
 
-	for patch in $(series_patches "$home"); do
-		awk -v file="b/$header" '/^diff --git / { found = $4 == file } found' "$home/$patch"
-	done
-}
-
-home=$top/patches/6.12			# the series whose header it is built with
-source=$top/patches/files/tools/kvm/exitstat
-build=$top/build/exitstat.obj
-header=arch/x86/include/uapi/asm/kvm_exit_stats.h
-
-# print_header_patch: what the series does to that header.
-print_header_patch()
-{
-	local patch
-
-	for patch in $(series_patches "$home"); do
-		awk -v file="b/$header" '/^diff --git / { found = $4 == file } found' "$home/$patch"
+	for patch in $(series_patches "$series_dir"); do
+		awk -v file="b/$header" '/^diff --git / { found = $4 == file } found' "$series_dir/$patch"
 	done
 }
 
@@ -48,9 +33,9 @@ one_at_a_time
 rm -rf "$build/new"
 mkdir -p "$build/new" "$build/${header%/*}"
 print_header_patch | quiet "$build/patch.log" patch -d "$build/new" -p1 -f -F0
-[ -f "$build/new/$header" ] || die "no patch of $home adds $header"
+[ -f "$build/new/$header" ] || die "no patch of $series_dir adds $header"
 cmp -s "$build/new/$header" "$build/$header" || mv "$build/new/$header" "$build/$header"
-version=$(sed -n '1s/^# \([^,]*\).*/\1/p' "$home/series")	# e.g. Linux 6.12.117
+version=$(sed -n '1s/^# \([^,]*\).*/\1/p' "$series_dir/series")	# e.g. Linux 6.12.117
 quiet "$build/make.log" env -u MAKEFLAGS make -C "$source" OUTPUT="$build/" UAPI="$build/${header%/asm/*}" \
 	EXITSTAT_VERSION="$version" CFLAGS='-O2 -Werror' LDFLAGS='-static -s'
 ! cmp -s "$build/exitstat" "$top/build/exitstat" || exit 0
