@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # In L1, a Debian: workloads in an L2 of two vCPUs, with all that counts its exits: exit_stats, histograms of the
 # tracepoints, perf kvm stat, and KVM's own statistics. L2 is paused between two workloads; what they all say then is in
-# /out/WORKLOAD.*, and /out/workloads lists them in their order, for test/soak/witnesses.sh to compare. Beside this lie
+# /out/WORKLOAD.*, and /out/workloads lists them in their order, for judge.py to compare. Beside this lie
 # exit-workload, linked at 0x5e570000, where no other code is, and msr.ko.
 set -eu
 
