@@ -13,7 +13,7 @@
 . "$top/scripts/lib-series.sh"
 
 kver=$(kver)
-need_packages bc binutils bison dwarves flex gcc gcc-12 kmod libc6-dev libelf-dev libssl-dev make perl python3 xz-utils
+need_packages bc binutils bison $ccache dwarves flex gcc gcc-12 kmod libc6-dev libelf-dev libssl-dev make perl python3 xz-utils
 plan "build KVM's modules for $kver into $modules"
 [ -d "$ktree" ] || die "no kernel source yet: run 'make fetch'"
 one_at_a_time

@@ -2,6 +2,14 @@
 # shellcheck shell=bash
 # Building for a kernel that is installed or, for the lab, unpacked: sourced after lib.sh.
 
+# The lab builds the same on L0 and in L1's Debian: the second time ccache spares the compiler.
+ccache=			# the package
+if [ -z "$host_kver" ]; then
+	ccache=ccache
+	export PATH=/usr/lib/ccache:$PATH CCACHE_DIR=$top/build/ccache CCACHE_BASEDIR=$build
+	export CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content
+fi
+
 # kbuild: the directory with that kernel's .config and Module.symvers.
 kbuild()
 {

@@ -17,7 +17,7 @@ logs=$1
 tree=$build/check
 
 # Debug information would double the time and hides no warning. 6.1's own kernel-doc comments have faults.
-kvm_make() { KDOC_WERROR=0 kmake -C "$tree" CC="ccache $cc" M="$tree/arch/x86/kvm" W=1 KCFLAGS="-Werror -g0" "$@"; }
+kvm_make() { KDOC_WERROR=0 kmake -C "$tree" M="$tree/arch/x86/kvm" W=1 KCFLAGS="-Werror -g0" "$@"; }
 
 # build_commit COMMIT LOG
 build_commit()
@@ -46,8 +46,6 @@ need_packages bc binutils bison ccache dwarves flex gcc gcc-12 git kmod libc6-de
 	python3 sparse xz-utils
 mkdir -p "$logs"
 one_at_a_time
-export CCACHE_DIR=$build/ccache
-cc=$(sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ "]*\).*/\1/p' "$(kbuild)/.config")
 commits=$(commit_series "$patches")
 tip=$(tail -n 1 <<<"$commits")
 tip=${tip%% *}
