@@ -23,16 +23,17 @@ newer() { [ ! -e "$1" ] || [ -n "$(find "${@:2}" -type f -newer "$1")" ]; }
 # use_series SERIES: sets release, and what scripts/lib.sh has for a series.
 use_series()
 {
-	build=$top/build/$1 ktree=$top/build/$1/linux headers=$top/build/$1/headers
+	build=$top/build/$1 ktree=$build/linux headers=$build/headers image=$build/image
 	[ -e "$build/lab/l1.cpio" ] || die "the lab of $1 is not built: run 'make lab SERIES=$1'"
 	release=$(kver)
 }
 
-# in_root DIR COMMAND...: in DIR as the root. The mounts go with the command, however that ends.
+# in_root DIR COMMAND...: in DIR as the root, with the lab's ccache. The mounts go with the command, however that ends.
 in_root()
 {
-	mkdir -p "$debian/build"
-	DEBIAN_FRONTEND=noninteractive LC_ALL=C unshare --mount --propagation private sh -euc '
+	mkdir -p "$debian/build/ccache" "$CCACHE_DIR"
+	DEBIAN_FRONTEND=noninteractive LC_ALL=C CCACHE_DIR=$clone/build/ccache CCACHE_BASEDIR=$clone/build \
+		unshare --mount --propagation private sh -euc '
 		root=$1
 		shift
 		mount -t proc proc "$root/proc"
@@ -40,6 +41,7 @@ in_root()
 		mount --rbind /dev "$root/dev"
 		mkdir -p "$root$0/build"
 		mount --bind "$root/../build" "$root$0/build"
+		mount --bind "$root/../../ccache" "$root$0/build/ccache"
 		exec chroot "$root" "$@"' "$clone" "$@"
 }
 
@@ -52,16 +54,14 @@ debian_sources()
 
 # leave_out: what dpkg must not unpack. depmod reads every module, and over Debian's 4000 it would take half an hour in
 # Bochs, because it uncompresses them. What stays: KVM, what uses it (vfio, vhost and, without i915, which is too large,
-# kvmgt), the disk's drivers, what these depend on, and small ones, for depmod to have more.
+# kvmgt), what these depend on, and small ones, for depmod to have more.
 leave_out()
 {
 	local kept
 
 	printf 'path-exclude=/usr/share/%s/*\n' doc info locale man
-	printf 'path-exclude=/lib/modules/*/kernel/%s/*\n' arch/x86/crypto crypto drivers fs net sound
-	for kept in crypto/crc fs/{ext4,jbd2,mbcache} arch/x86/crypto/crc \
-		drivers/{ata/ata_piix,ata/libata,crypto/ccp,gpu/drm/i915/kvmgt,scsi/{scsi_common,scsi_mod,sd_mod}} \
-		drivers/{vfio,vhost,virtio}; do
+	printf 'path-exclude=/lib/modules/*/kernel/%s/*\n' arch/x86/{crypto,events} block crypto drivers fs lib net sound
+	for kept in drivers/{crypto/ccp,gpu/drm/i915/kvmgt,vfio,vhost,virtio}; do
 		printf 'path-include=/lib/modules/*/kernel/%s*\n' "$kept"
 	done
 }
@@ -70,7 +70,7 @@ leave_out()
 make_root()
 {
 	local codename bundle=/etc/ssl/certs/ca-certificates.crt
-	local packages=bpfcc-tools,bpftrace,busybox-static,git,kmod,linux-perf,make,openssl,python3,qemu-system-x86
+	local packages=bpfcc-tools,bpftrace,busybox-static,ccache,git,kmod,linux-perf,make,openssl,python3,qemu-system-x86
 
 	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 	[ -n "$(debian_sources)" ] || apt_get update
@@ -171,9 +171,14 @@ make_disk()
 # make_initrd FILE: busybox, and the modules that the root file system needs.
 make_initrd()
 {
-	local dir=$build/lab/debian.root n=10 module
+	local dir=$build/lab/debian.root drivers=$build/lab/debian.drivers n=10 module
 
-	rm -rf "$dir"
+	rm -rf "$dir" "$drivers"
+	mkdir -p "$drivers"
+	(cd "$image" && cp -al --parents -t "$drivers" "lib/modules/$release"/modules.{builtin,builtin.modinfo,order} \
+		"lib/modules/$release"/kernel/{arch/x86/crypto,block,crypto,drivers/ata/{ata_piix,libata}.ko*} \
+		"lib/modules/$release"/kernel/{drivers/scsi/s{csi_common,csi_mod,d_mod}.ko*,fs/{ext4,jbd2,mbcache.ko*},lib})
+	depmod -b "$drivers" "$release"
 	mkdir -p "$dir"/{bin,dev,drivers,job,lab,modules,proc,root}
 	install "$(command -v busybox)" "$dir/bin/busybox"
 	ln -s busybox "$dir/bin/sh"
@@ -190,10 +195,10 @@ make_initrd()
 		esac >"$dir/drivers/$n.ko"
 		strip --strip-debug -R .BTF "$dir/drivers/$n.ko"
 	done < <(for module in ata_piix sd_mod ext4; do
-			modprobe -d "$root" -S "$release" --show-depends "$module"
+			modprobe -d "$drivers" -S "$release" --show-depends "$module"
 		done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
 	(cd "$dir" && find . | busybox cpio -o -H newc 2>/dev/null) >"$1"
-	rm -r "$dir"
+	rm -r "$dir" "$drivers"
 }
 
 what=kernels

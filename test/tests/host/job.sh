@@ -94,7 +94,6 @@ meet_a_broken_module()
 vendor=$(kvm_vendor) not_default=N
 fast=			# whether the emulator is: what does not depend on the vendor is tried there only
 [ "$vendor" = kvm_intel ] || { not_default=0; fast=y; }
-depmod
 list_modules >/tmp/before
 modprobe "$vendor" nested=0
 echo Y >/sys/module/kvm/parameters/ignore_msrs
