@@ -64,8 +64,7 @@ l2_qemu_args=
 l2_acpi=off		# on: L2 finds virtio devices, too, for which its kernel needs modules
 l2_name=l2		# for the files and pipes, where there are several
 
-# start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel. Without rodata=off a third of L2's boot is a walk
-# through its page tables, for pages that are writable and executable.
+# start_qemu KERNEL_ARGS QEMU_ARGS...: becomes QEMU with the L2 kernel.
 start_qemu()
 {
 	local args="$1"
@@ -78,7 +77,7 @@ start_qemu()
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=$l2_acpi \
 		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
 		-kernel /l2/vmlinux -initrd "/tmp/$l2_name-initrd" \
-		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti rodata=off edd=off $(grep -v '^#' /lab/fast-boot) $args" $l2_qemu_args "$@"
+		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti edd=off $(grep -v '^#' /lab/fast-boot) $args" $l2_qemu_args "$@"
 }
 
 # start_l2: starts L2. Sets l2_pid. L2's console goes to /out/$l2_name-console.log.
