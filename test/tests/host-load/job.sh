@@ -18,7 +18,7 @@ fi
 # In L2: exits REASON, as cpuid reads it. Then the work: L2 computes, and writes to memory that it has.
 {
 	exits='exits() { echo $(($(cpuid -1 -r -l 0x4FFFFFFD -s $1 | sed -n "s/.*eax=\([^ ]*\).*/\1/p"))); }'
-	work='i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done'
+	work='i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done'
 }
 work="$work; dd if=/dev/zero of=/tmp/file bs=1M count=8 conv=notrunc 2>/dev/null"
 
