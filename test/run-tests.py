@@ -323,7 +323,7 @@ class Unit:
     def __init__(self, tests, series, lane):
         self.tests, self.series, self.lane = tests, series, lane
         self.boot = tests[0].boot
-        self.name = tests[0].value("group") or tests[0].name
+        self.name = tests[0].value("group", lane) or tests[0].name
         self.place = " ".join(word for word in (series, lane) if word)
         self.where = self.place and f"{self.place} {self.name}" or self.name
         self.debian = self.boot.startswith("debian") or "debian" in self.words("prepare")
@@ -486,7 +486,7 @@ def pick_units():
     groups = collections.defaultdict(list)
     for test in sorted(picked, key=lambda test: bool(test.value("last"))):
         for place in test.places(all_series, all_lanes):
-            groups[place, test.value("group") or test.name].append(test)
+            groups[place, test.value("group", place[1]) or test.name].append(test)
     units = [Unit(group, *place) for (place, _), group in groups.items()]
     return sorted(units, key=lambda unit: -unit.seconds)
 
