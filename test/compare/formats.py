@@ -194,7 +194,7 @@ def logged(path):
     """What the kernel logged of the reads, the last line of each."""
     log = Log({}, {}, {})
     for line in lines(path):
-        found = re.search(r"kvm: exit_stats: pid \d+ vcpu \d+: "
+        found = re.search(r"kvm: exit_stats: vm \S+ vcpu \d+: "
                           r"(?:all reasons|reason (0x[0-9a-f]+|\d+) \((.+)\)): (\d+) (exits|cycles)$", line)
         if not found:
             continue

@@ -191,7 +191,7 @@ class LogTest(FormatTest):
         self.assertEqual((log.numbers[0x400], log.names[0x400]), ("0x400", "npf"))
 
     def test_the_last_line_of_a_value_counts(self):
-        line = "[1.0] kvm: exit_stats: pid 1 vcpu 0: reason 0x4e (PF excp): {} exits\n"
+        line = "[1.0] kvm: exit_stats: vm 1-11 vcpu 0: reason 0x4e (PF excp): {} exits\n"
         log = formats.logged(self.written("[0.9] kvm: other\n" + line.format(1) + line.format(2)))
         self.assertEqual(log, ({(0x4e, "exits"): 2}, {0x4e: "0x4e"}, {0x4e: "PF excp"}))
 

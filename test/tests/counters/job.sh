@@ -20,7 +20,7 @@ counted()
 	qmp cont
 }
 
-logged() { dmesg | grep -c 'kvm: exit_stats: pid' || :; }
+logged() { dmesg | grep -c 'kvm: exit_stats: vm' || :; }
 read_a_reason() { l2 'cpuid -1 -r -l 0x4FFFFFFD -s 10' >/dev/null; }
 
 trace_exits

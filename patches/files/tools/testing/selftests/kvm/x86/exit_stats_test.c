@@ -102,6 +102,13 @@ static bool need_param(int i, const char *val)
 	return false;
 }
 
+/* KVM tells a VM of a frequency that the CPU does not have then. */
+static bool tsc_depends_on_cpufreq(void)
+{
+	return !this_cpu_has(X86_FEATURE_INVTSC) &&
+	       !access("/sys/devices/system/cpu/cpu0/cpufreq", F_OK);
+}
+
 static void test_abi(void)
 {
 	struct cpuid_read r = vcpu_read(main_vcpu, LEAF_ABI, 0);
@@ -119,7 +126,8 @@ static void test_abi(void)
 	      r.eax);
 	check(r.ebx == (by_vendor(ABI_FLAG_VMX, ABI_FLAG_SVM) | ABI_FLAG_ON),
 	      "flags %#x", r.ebx);
-	check(r.ecx == tsc_khz, "TSC of %u kHz, should be %u", r.ecx, tsc_khz);
+	check(r.ecx == tsc_khz || tsc_depends_on_cpufreq(),
+	      "TSC of %u kHz, should be %u", r.ecx, tsc_khz);
 	check(r.edx, "session is zero");
 	check(r.edx == vcpu_read(main_vcpu, LEAF_ABI, 1).edx,
 	      "session is not stable");
@@ -287,7 +295,7 @@ static void test_exit_stats_off(void)
 }
 
 /* Without the leaves, the answer is that to any leaf that doesn't exist. */
-static void check_leaves_absent(void)
+static void check_leaves_absent(struct kvm_vcpu *vcpu)
 {
 	static const u32 indices[] = { 0, 1, 10, 18, 80, 0xffffffff };
 	struct cpuid_read r, none;
@@ -295,9 +303,9 @@ static void check_leaves_absent(void)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(indices); i++) {
-		none = vcpu_read(main_vcpu, LEAF_NONE, indices[i]);
+		none = vcpu_read(vcpu, LEAF_NONE, indices[i]);
 		for (leaf = LEAF_OWN; leaf <= LEAF_ALL_EXITS; leaf++) {
-			r = vcpu_read(main_vcpu, leaf, indices[i]);
+			r = vcpu_read(vcpu, leaf, indices[i]);
 			check_regs(&r, none.eax, none.ebx, none.ecx, none.edx);
 		}
 	}
@@ -311,7 +319,7 @@ static void test_cpuid_off(void)
 	if (!need_param(PARAM_CPUID, "N"))
 		return;
 
-	check_leaves_absent();
+	check_leaves_absent(main_vcpu);
 
 	/* Accounting goes on. */
 	vcpu_provoke_hypercalls(main_vcpu, 20);
@@ -320,6 +328,62 @@ static void test_cpuid_off(void)
 	vcpu_check_hypercalls(main_vcpu, LEAF_EXITS, nr + 21);
 
 	restore_params();
+}
+
+/* A guest that isn't to know of KVM doesn't find out by a leaf. */
+static void test_no_signature(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = exit_stats_create_vm(1, &vcpu);
+
+	vcpu_get_cpuid_entry(vcpu, KVM_CPUID_SIGNATURE)->ebx = 0;
+	vcpu_set_cpuid(vcpu);
+	check_leaves_absent(vcpu);
+
+	kvm_vm_free(vm);
+}
+
+/* Userspace's leaf comes first, and hides no other one. */
+static void test_own_leaf(void)
+{
+	struct kvm_cpuid2 *cpuid;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = exit_stats_create_vm(1, &vcpu);
+	u32 nent = vcpu->cpuid->nent;
+	struct cpuid_read r;
+
+	cpuid = allocate_kvm_cpuid2(nent + 1);
+	memcpy(cpuid->entries, vcpu->cpuid->entries,
+	       nent * sizeof(*cpuid->entries));
+	cpuid->entries[nent] = (struct kvm_cpuid_entry2) {
+		.function = LEAF_EXITS,
+		.index = REASON_CPUID,
+		.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		.eax = 1, .ebx = 2, .ecx = 3, .edx = 4,
+	};
+	vcpu_init_cpuid(vcpu, cpuid);
+	free(cpuid);
+
+	r = vcpu_read(vcpu, LEAF_EXITS, REASON_CPUID);
+	check_regs(&r, 1, 2, 3, 4);
+	vcpu_measure_hypercalls(vcpu, 3);
+	check(vcpu_read_exits(vcpu, LEAF_BOTH, REASON_CPUID),
+	      "no exits by CPUID");
+
+	kvm_vm_free(vm);
+}
+
+/* There is nothing to configure, and nothing for userspace to pass on. */
+static void test_not_supported_cpuid(void)
+{
+	const struct kvm_cpuid2 *cpuid = kvm_get_supported_cpuid();
+	u32 i;
+
+	for (i = 0; i < cpuid->nent; i++)
+		check(cpuid->entries[i].function < LEAF_OWN ||
+		      cpuid->entries[i].function > LEAF_ALL_EXITS,
+		      "KVM_GET_SUPPORTED_CPUID has %#x",
+		      cpuid->entries[i].function);
 }
 
 /* Logging is no business of the guest. */
@@ -346,6 +410,9 @@ static const struct {
 	{ "CPUID by the emulator", test_emulator },
 	{ "exit_stats=N", test_exit_stats_off },
 	{ "exit_stats_cpuid=N", test_cpuid_off },
+	{ "no signature of KVM, no leaves", test_no_signature },
+	{ "userspace's own leaf", test_own_leaf },
+	{ "not in KVM_GET_SUPPORTED_CPUID", test_not_supported_cpuid },
 	{ "exit_stats_log=N", test_log_off },
 };
 
