@@ -15,8 +15,10 @@ fail() { progress "failed: $*"; exit 1; }
 # kvm_vendor: the module for L1's CPU.
 kvm_vendor() { if grep -q '^flags.* svm ' /proc/cpuinfo; then echo kvm_amd; else echo kvm_intel; fi; }
 
-# load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of the vendor's. kvm.* on the kernel's
-# command line applies, as it does with modprobe.
+# kvm_parameters: kvm.* on the kernel's command line, which modprobe would apply.
+kvm_parameters() { tr ' ' '\n' </proc/cmdline | sed -n 's/^kvm\.//p'; }
+
+# load_kvm DIR [PARAMETER...], unload_kvm: the modules under test, with parameters of the vendor's.
 load_kvm()
 {
 	local dir="$1" vendor
@@ -24,7 +26,7 @@ load_kvm()
 	shift
 	vendor=$(kvm_vendor)
 	# shellcheck disable=SC2046	# several parameters
-	insmod "$dir/kvm.ko" $(tr ' ' '\n' </proc/cmdline | sed -n 's/^kvm\.//p')
+	insmod "$dir/kvm.ko" $(kvm_parameters)
 	insmod "$dir/kvm-${vendor#kvm_}.ko" "$@"
 }
 unload_kvm() { rmmod "$(kvm_vendor)" kvm; }
