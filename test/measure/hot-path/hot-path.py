@@ -25,10 +25,12 @@ LINE = 64
 MIXED = 12
 # Called in a hook's statement, and the same in a kernel without the series.
 STOCK = "kvm_read_l1_tsc"
-KEYS = re.findall(r"DECLARE_STATIC_KEY_\w+\((\w+)\)", (kvm / "exit_stats.h").read_text(encoding="utf-8"))
-HOOK = re.compile(r"\bkvm_exit_stats_\w+\(")
+# Whether accounting is on, and whether the exit was counted: the compare before a jump that is taken if not.
+SWITCH = re.compile(r"cmpb? +\$0x0,kvm_exit_stats_enabled\(%rip\)|cmpb? +\$0xff,")
+SETS_FLAGS = re.compile("(?!mov|lea|nop|j)")
+HOOK = re.compile(r"\bkvm_exit_(stats_\w+|tsc)\(")
 
-Instruction = collections.namedtuple("Instruction", "section address offset text target key inverted")
+Instruction = collections.namedtuple("Instruction", "section address offset text target key")
 
 
 def run(*command, **kwargs):
@@ -47,9 +49,9 @@ def place(text):
 
 def disassemble(path):
     """The instructions of each function, its cold part included."""
-    # A static branch has three relocations: where it is, where it jumps to, and the key with flags.
+    # A static branch has three relocations: where it is, where it jumps to, and the key.
     entries = re.findall(r"^[0-9a-f]+ R_\S+ +(\S+)$", run("objdump", "-r", "-j", "__jump_table", path), re.M)
-    branches = {place(code): (place(target), *place(key)) for code, target, key in zip(*[iter(entries)] * 3)}
+    branches = {place(code): (place(target), place(key)[0]) for code, target, key in zip(*[iter(entries)] * 3)}
     functions = collections.defaultdict(list)
     section, name, start = None, None, 0
     for line in run("objdump", "-d", "-r", "-w", "--no-show-raw-insn", path).splitlines():
@@ -59,10 +61,9 @@ def disassemble(path):
             start, name = int(match[1], 16), match[2]
         elif match := re.match(r"\s*([0-9a-f]+):\t([^\t]*)(?:\t[0-9a-f]+: R_\S+\t(\S+))?", line):
             address, text = int(match[1], 16), match[2].strip()
-            target = key = inverted = None
+            target = key = None
             if (section, address) in branches:
-                target, key, flags = branches[section, address]
-                inverted = flags & 1
+                target, key = branches[section, address]
             elif re.match(r"j\w+ ", text):
                 target = section, int(text.split()[1], 16)
                 if match[3]:
@@ -72,7 +73,7 @@ def disassemble(path):
             elif match[3] and "(%rip)" in text:
                 text = re.sub(r"0x0\(%rip\) .*", f"{place(match[3])[0]}(%rip)", text)
             offset = f"{'cold' * name.endswith('.cold')}+{address - start:x}"
-            functions[name].append(Instruction(section, address, offset, text, target, key, inverted))
+            functions[name].append(Instruction(section, address, offset, text, target, key))
     # objtool gives what is between two functions to the second.
     for code in functions.values():
         while len(code) > 1 and re.search("nop|xchg +%ax,%ax", code[-1].text):
@@ -111,7 +112,7 @@ class Hook:
         above = (line for line in reversed(code.text[:lines[0] - 1]) if line.strip())
         self.block = next(line for line in above if len(re.match(r"\t*", line)[0]) < self.depth).strip(" \t{")
         self.instructions = []
-        self.at_exit = not any("kvm_exit_stats_resume" in line for line in self.source)
+        self.at_exit = not any(re.search("kvm_exit_stats_(init|resume)", line) for line in self.source)
         self.at_every_exit = self.at_exit and self.depth == 1
 
     def order(self):
@@ -136,7 +137,9 @@ class Hook:
 
         # Where only a detour through other instructions comes back to the hook, it does not begin.
         back = {a for e in entries for a in reached(e, every) & entries - {e} if e not in reached(a, every)}
-        return {i for e in entries - back for i in reached(e, usual)} & mine
+        # Of several ways into it, the compiler puts the usual one first.
+        first = min(entries - back, key=lambda e: (e.section != self.instructions[0].section, e.address), default=None)
+        return reached(first, usual) & mine if first else set()
 
     def never_without(self, instruction):
         """Whether all ways from the hook to itself, or from the function's begin if no loop is around the hook, have
@@ -175,7 +178,7 @@ class Code:
         own = [{line for _, file, line in chain if line and file == path} for chain in chains]
         found = set()
         for chain, lines in zip(chains, own):
-            if any(name.startswith("kvm_exit_stats_") for name, *_ in chain[:-1]):
+            if any(HOOK.match(f"{name}(") for name, *_ in chain[:-1]):
                 found |= {line for line in lines if HOOK.search(self.text[line - 1])}
         if not found:
             return
@@ -183,6 +186,7 @@ class Code:
             die(f"{function}() is not as the modules have it: run 'make build'")
         # A condition and what it guards are one hook, and a statement may take several lines.
         groups = []
+        found |= {line - 1 for line in found if HOOK.search(self.text[line - 2])}
         for line in sorted(found):
             if groups and line <= groups[-1][-1] + 1:
                 groups[-1].append(line)
@@ -203,12 +207,15 @@ class Code:
         """What may follow each instruction; or, with accounting on or off, what usually does: jumps on a condition are
         for the unusual."""
         code = self.functions[function]
+        switches = {i for hook in self.hooks if hook.function == function for i in hook.instructions if SWITCH.match(i.text)}
         known = {(i.section, i.address): i for i in code}
         graph = {}
+        switch = False
         for i, following in zip(code, [*code[1:], None]):
             target = known.get(i.target)
-            if i.key in KEYS and on is not None:
-                after = [target if on ^ i.inverted else following]
+            switch = i in switches or switch and not SETS_FLAGS.match(i.text)
+            if on is not None and switch and re.match("jn?e ", i.text):
+                after = [target if on == i.text.startswith("jne") else following]
             elif i.key and on is None:
                 after = [following, target]
             elif re.match("jmp|ret", i.text):
@@ -283,9 +290,7 @@ def show(hook, layout):
     register = vcpu_register(hook, layout)
     for i in hook.instructions:
         text, note = i.text, ""
-        if i.key:
-            text, note = "/".join("jmp" if on ^ i.inverted else "nop" for on in (True, False)), i.key
-        elif i.target:
+        if i.target:
             goals = (j.offset for j in hook.code.functions[hook.function] if (j.section, j.address) == i.target)
             text = f"{text.split()[0]} {next(goals, '')}"
         else:

@@ -20,7 +20,7 @@ compare_hooks()
 {
 	local hooks
 
-	hooks=$(sed -nE 's/^static __always_inline .*\b(kvm_exit_stats_\w+)\(.*/\1/p' "$kvm/exit_stats.h" | paste -sd '|')
+	hooks=$(sed -nE 's/^static __always_inline .*\b(kvm_exit_(stats_\w+|tsc))\(.*/\1/p' "$kvm/exit_stats.h" | paste -sd '|')
 	call_sites "$hooks" "$kvm"/{x86,vmx/vmx,svm/svm}.c >"$out/source"
 	call_sites "$hooks" "$out/shown" >"$out/found"
 	[ -s "$out/source" ] || { echo "there is no hook in $kvm"; return 1; }
