@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../../../scripts/lib.sh"
 
 # Instructions that accounting may add to an exit, of which a row may have more than one.
-budget_on=24 budget_off=3
+budget_on=22 budget_off=8
 
 out=$build/bench/$lane
 work=$(mktemp -d)
