@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test soak shell bench hot-path report lab selftests exitstat
+.PHONY: help demo test soak mutants shell bench hot-path report lab selftests exitstat
 .PHONY: modules install reload uninstall status kernel kernel-install kernel-deb
 .PHONY: fetch apply build export range-diff carry mbox check clean
 
@@ -24,6 +24,9 @@ test: ## run the tests of all series, on VMX and SVM; TEST="migrate views" LANE=
 
 soak: ## run the tests that take hours, of all series, on VMX and SVM
 	$(call run_tests,soak)
+
+mutants: lab ## break one rule of the series at a time and demand that a test fails; M=NAME breaks only that
+	@test/run-mutants.sh
 
 shell: lab ## a console in L1, with a command there that boots L2
 	@test/lab/open-shell.sh

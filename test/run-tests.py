@@ -47,6 +47,7 @@ top = pathlib.Path(__file__).resolve().parent.parent
 build = top / "build"
 lab = top / "test/lab"
 uapi = build / "exitstat.obj/arch/x86/include/uapi"	# scripts/build-exitstat.sh puts the header there
+modules = os.environ.get("MODULES")	# test/run-mutants.sh: instead of the series'
 lanes = "svm", "vmx"
 keys = "suite runs lanes boot group last alone seconds options files programs selftests prepare".split()
 choices = {
@@ -380,6 +381,8 @@ class Unit:
             self.stage(pathlib.Path(jobs))
             options = {"initramfs": [], "debian": ["-d"],
                        "debian-kernel": ["-d", "-k", build / "debian" / f"vmlinuz-{self.series}"]}[self.boot]
+            if self.boot == "initramfs" and modules:
+                options = ["-m", modules]
             command = [lab / "boot-l1.sh", *options, *self.options, "-t", self.seconds, "-o", self.out, "-j", jobs]
             status = processes.run(self.kind, self.where, f"L1 ({self.kind})", command, self.environment())
         verdicts = Verdicts(self.where)
