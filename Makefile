@@ -3,6 +3,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+# Variables go to the scripts by the environment: the kernel's make has an M of its own.
+MAKEOVERRIDES =
 .PHONY: help demo test soak mutants shell bench hot-path report lab selftests exitstat
 .PHONY: modules install reload uninstall status kernel kernel-install kernel-deb
 .PHONY: fetch apply build export range-diff carry mbox check clean

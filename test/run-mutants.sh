@@ -43,7 +43,7 @@ build_mutant()
 run_tests()
 {
 	LANE=$1 SERIES=$series TEST=${*:2} MODULES=$out/modules "$top/test/run-tests.py" test >"$out/verdicts" 2>"$out/log" || :
-	sed -n "s/^not ok $series $1 //p" "$out/verdicts" | head -n 1
+	sed -n "/: it could not run/d; s/^not ok $series $1 //p" "$out/verdicts" | head -n 1
 }
 
 # lane_tests LANE: those of make test that can run there with other modules.
