@@ -58,9 +58,10 @@ choices = {
 
 # How many run at the same time, and who waits for a core. An L1 in QEMU sleeps for half of its time, and its time is this
 # machine's: without a core at once, its guests do little but take ticks. One in Bochs keeps a core busy, and can wait, as
-# its time is its own. What builds and tests here comes between them.
+# its time is its own; one more of these than cores, so that at the end both are busy. What builds and tests here comes
+# between them.
 cores = os.cpu_count() or 1
-slots = {"bochs": threading.Semaphore(cores), "qemu": threading.Semaphore(cores), "L0": threading.Semaphore(1)}
+slots = {"bochs": threading.Semaphore(cores + 1), "qemu": threading.Semaphore(cores), "L0": threading.Semaphore(1)}
 niceness = {"bochs": 10, "qemu": 0, "L0": 5}
 
 

@@ -867,19 +867,26 @@ static void *renew_fresh_pages(void)
 
 /*
  * The handler's work is the exit's: to find and to clear a page takes KVM longer
- * than to refuse a hypercall.
+ * than to refuse a hypercall.  What the host does in between only adds cycles,
+ * hence the least of several times.
  */
 static void test_handler(void)
 {
-	struct change page, hypercall;
+	s64 page = INT64_MAX, hypercall = INT64_MAX;
+	struct change c;
+	int i;
 
-	renew_fresh_pages();
-	page = vcpu_measure(main_vcpu, find_scenario(do_fresh_page), 64);
-	hypercall = vcpu_measure_hypercalls(main_vcpu, 64);
+	for (i = 0; i < 5; i++) {
+		renew_fresh_pages();
+		c = vcpu_measure(main_vcpu, find_scenario(do_fresh_page), 64);
+		page = min(page, c.cycles);
+		c = vcpu_measure_hypercalls(main_vcpu, 64);
+		hypercall = min(hypercall, c.cycles);
+	}
 
-	check(page.cycles > hypercall.cycles * 3 / 2,
-	      "%ld cycles for fresh pages, %ld for hypercalls", page.cycles,
-	      hypercall.cycles);
+	check(page > hypercall * 3 / 2,
+	      "%ld cycles for fresh pages, %ld for hypercalls", page,
+	      hypercall);
 }
 
 static void *fill_pages_slowly(void *arg)
