@@ -102,7 +102,10 @@ progress "L2 reboots"
 l2 'reboot -f'
 rebooted "reboot"
 
+# The kernel gives a CPU one second to stop. Here that may be too short, and it would run on in what is now the new kernel's
+# memory.
 progress "L2 starts another kernel with kexec"
+l2 "echo 0 >$online"
 l2 'cd / && find job | cpio -o -H newc | cat l2/initrd - >/tmp/initrd && /job/kexec /l2/vmlinux /tmp/initrd'
 rebooted "kexec"
 
