@@ -20,30 +20,57 @@ base_options()
 	kvm_options
 }
 
-# build_variant: the configuration of stdin, with KVM always built anew, for its warnings. modpost and the linker find
-# what is used and not there.
-build_variant()
+# build_modules: the configuration of stdin, with KVM always built anew, for its warnings. modpost and the linker find what
+# is used and not there.
+build_modules()
 {
 	rm -rf "$objects"/{arch/x86,virt}/kvm
 	configure &&
 		omake vmlinux modules &&
-		[ -e "$objects/arch/x86/kvm/exit_stats.o" ] &&
 		no_warnings '(arch/x86|virt)/kvm/.*[Ww]arning'
 }
 
-# variant NAME OPTION...: the verdict on the configuration with these lines.
-variant()
-{
-	local name=$1 start=$SECONDS log="$out/${1//[ =]/-}.log"
+# build_variant: the same, with the statistics.
+build_variant() { build_modules && [ -e "$objects/arch/x86/kvm/exit_stats.o" ]; }
 
-	shift
-	if { base_options; [ $# -eq 0 ] || printf '%s\n' "$@"; } | build_variant; then
-		ok "$name"
+# judge NAME COMMAND: the verdict on COMMAND, which builds the configuration of stdin.
+judge()
+{
+	local start=$SECONDS log="$out/${1//[ =]/-}.log"
+
+	if "$2"; then
+		ok "$1"
 	else
-		not_ok "$name" "see $log: $(tail -n 1 "$objects/log")"
+		not_ok "$1" "see $log: $(tail -n 1 "$objects/log")"
 	fi
 	cp "$objects/log" "$log"
-	log "$name took $((SECONDS - start)) s"
+	log "$1 took $((SECONDS - start)) s"
+}
+
+# variant NAME OPTION...: the verdict on the configuration with these lines.
+variant() { { base_options; [ $# -eq 1 ] || printf '%s\n' "${@:2}"; } | judge "$1" build_variant; }
+
+# instructions: of KVM's modules. Without numbers: data move, and so does a field of struct kvm_vcpu_arch.
+instructions()
+{
+	local module
+
+	for module in kvm kvm-intel kvm-amd; do
+		objdump -dr --no-show-raw-insn "$objects/arch/x86/kvm/$module.ko" |
+			sed -E 's/^ *[0-9a-f]+:\s*//; s/[0-9a-f]+ <(.*)>/\1/; s/0x[0-9a-f]+(\(%rip\))?/N/g'
+	done
+}
+
+# build_without: the configuration of stdin, and that of the unpatched KVM, have the same instructions.
+build_without()
+{
+	build_modules &&
+		instructions >"$out/without.txt" &&
+		kgit -C "$source" checkout -q --force --detach "base/$name" &&
+		base_options | build_modules &&
+		instructions >"$out/unpatched.txt" &&
+		[ "$(wc -l <"$out/unpatched.txt")" -gt 100000 ] &&
+		diff "$out/unpatched.txt" "$out/without.txt" >>"$objects/log"
 }
 
 need_packages "${build_packages[@]}" clang lld llvm
@@ -53,6 +80,11 @@ check_out_source
 rm -rf "$objects"
 
 variant "all of KVM as modules"
+{ base_options; echo "# CONFIG_KVM_EXIT_STATS is not set"; } | judge "KVM_EXIT_STATS=n adds no instruction" build_without
+check_out_source
+for option in JUMP_LABEL DEBUG_FS SMP; do
+	variant "$option=n" "# CONFIG_$option is not set"
+done
 without=()
 for option in KVM_SMM KVM_HYPERV KVM_XEN; do
 	if ! knows $option; then
