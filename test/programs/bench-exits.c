@@ -14,6 +14,8 @@
  * operating system, i.e. may execute HLT and WRMSR.  KVM need not be patched.
  */
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "apic.h"
 #include "kvm_util.h"
@@ -26,6 +28,13 @@
 #define PIC_IMR		0x21
 #define APIC_SELF_IPI	0x3f0
 
+/* Neither the CPU nor KVM has it. */
+#define ABSENT_LEAF	0x4ffffff0
+
+#define FRESH_GPA	(4ull << 30)
+#define FRESH_PAGES	(BATCHES * ITERATIONS)
+#define FRESH_SLOT	10
+
 /* Not all versions of the library have these. */
 #define LVT_TIMER		0x320
 #define LVT_TIMER_TSC_DEADLINE	BIT(18)
@@ -35,6 +44,36 @@ static void do_cpuid(void)
 	u32 eax = 0, ebx, ecx = 0, edx;
 
 	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+}
+
+/* KVM looks for it in vain. */
+static void do_cpuid_absent(void)
+{
+	u32 eax = ABSENT_LEAF, ebx, ecx = 0, edx;
+
+	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+}
+
+static bool is_svm;
+
+/* One that KVM doesn't know */
+static void do_hypercall(void)
+{
+	u64 ret = ~0u;
+
+	if (is_svm)
+		asm volatile("vmmcall" : "+a"(ret) : : "memory");
+	else
+		asm volatile("vmcall" : "+a"(ret) : : "memory");
+}
+
+/* The host has the page, the guest has not. */
+static void do_fresh_page(void)
+{
+	static u64 next = FRESH_GPA;
+
+	*(volatile u64 *)next = 0;
+	next += 4096;
 }
 
 static void do_pio(void)
@@ -80,10 +119,13 @@ static const struct {
 	void (*exit)(void);
 } rows[] = {
 	{ "CPUID", do_cpuid },
+	{ "CPUID (leaf that is absent)", do_cpuid_absent },
+	{ "hypercall", do_hypercall },
 	{ "port I/O (IN from the PIC)", do_pio },
 	{ "MSR write", do_wrmsr },
 	{ "MSR write (TSC deadline)", do_wrmsr_fastpath },
 	{ "HLT with self-IPI and EOI", do_hlt },
+	{ "page that KVM has to map", do_fresh_page },
 };
 
 static u64 best[ARRAY_SIZE(rows)];
@@ -140,12 +182,21 @@ int main(void)
 	struct kvm_vm *vm;
 	unsigned int row;
 	struct ucall uc;
+	void *fresh;
 
 	vm = vm_create_with_one_vcpu(&vcpu, guest_main);
 	vcpu_set_cpuid_feature(vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
 	vm_init_descriptor_tables(vm);
 	vcpu_init_descriptor_tables(vcpu);
 	vm_install_exception_handler(vm, IRQ_VECTOR, guest_irq_handler);
+	is_svm = this_cpu_has(X86_FEATURE_SVM);
+	sync_global_to_guest(vm, is_svm);
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, FRESH_GPA, FRESH_SLOT, FRESH_PAGES, 0);
+	virt_map(vm, FRESH_GPA, FRESH_GPA, FRESH_PAGES);
+	/* Whether the host has a huge page for them depends on what ran before. */
+	fresh = addr_gpa2hva(vm, FRESH_GPA);
+	madvise(fresh, FRESH_PAGES * 4096, MADV_NOHUGEPAGE);
+	memset(fresh, 0, FRESH_PAGES * 4096);
 
 	for (row = 0; ; row++) {
 		exits[row] = read_exits();
