@@ -20,14 +20,16 @@ run_selftest()
 # run_series [PARAMETER]: the selftests of the series, with KVM loaded that way.
 run_series()
 {
+	run_selftest "vms${1:+-$1}" exit_stats_vms_test
 	run_selftest "interface${1:+-$1}" exit_stats_test
 	run_selftest "scenarios${1:+-$1}" exit_stats_scenarios_test
-	run_selftest "vms${1:+-$1}" exit_stats_vms_test
 }
 
 parameter=ept=0
 [ "$(kvm_vendor)" = kvm_intel ] || parameter=npt=0
 run_series
+# exit_stats_vms_test has a vCPU 3 that is its VM's second one.
+expect "the log names a vCPU by its ID" "lines" "$(dmesg | grep -c 'exit_stats: vm .* vcpu 3: all reasons: [0-9]* exits')" -gt 0
 run_selftest statistics kvm_binary_stats_test
 unload_kvm
 load_kvm /modules $parameter

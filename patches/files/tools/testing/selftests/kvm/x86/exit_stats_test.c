@@ -147,6 +147,42 @@ static void test_abi_subleaves(void)
 	}
 }
 
+/* Cycles are those of the host's TSC, whatever the guest's frequency is. */
+static void test_abi_tsc(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = exit_stats_create_vm(1, &vcpu);
+	u32 tsc_khz = vcpu_read(vcpu, LEAF_ABI, 1).ecx, now;
+
+	if (__vm_ioctl(vm, KVM_SET_TSC_KHZ, (void *)(2ul * tsc_khz)) ||
+	    __vcpu_ioctl(vcpu, KVM_SET_TSC_KHZ, (void *)(2ul * tsc_khz))) {
+		skip("KVM can't give a guest twice the frequency");
+	} else {
+		now = vcpu_read(vcpu, LEAF_ABI, 1).ecx;
+		check(now == tsc_khz, "TSC of %u kHz, was %u", now, tsc_khz);
+	}
+
+	kvm_vm_free(vm);
+}
+
+/* The leaves next to those of the statistics are like any that don't exist. */
+static void test_neighbours(void)
+{
+	static const u32 indices[] = { 0, 1, 10, NO_REASON };
+	struct cpuid_read r, none;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(indices); i++) {
+		none = vcpu_read(main_vcpu, LEAF_NONE - 1, indices[i]);
+		r = vcpu_read(main_vcpu, LEAF_NONE, indices[i]);
+		check_regs(&r, none.eax, none.ebx, none.ecx, none.edx);
+
+		none = vcpu_read(main_vcpu, LEAF_ALL_EXITS + 2, indices[i]);
+		r = vcpu_read(main_vcpu, LEAF_ALL_EXITS + 1, indices[i]);
+		check_regs(&r, none.eax, none.ebx, none.ecx, none.edx);
+	}
+}
+
 /* The far reasons turn into defined ones, should any bits get lost. */
 static void test_undefined_reasons(void)
 {
@@ -386,6 +422,27 @@ static void test_not_supported_cpuid(void)
 		      cpuid->entries[i].function);
 }
 
+static void check_description(const char *name, u32 unit)
+{
+	u64 val[EXIT_STATS_NR_SLOTS];
+	struct kvm_stats_desc desc;
+	u32 flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_BASE_POW10 | unit;
+
+	vcpu_read_stat(main_vcpu, name, &desc, val, ARRAY_SIZE(val));
+	check(desc.flags == flags, "%s: flags %#x, should be %#x", name,
+	      desc.flags, flags);
+	check(desc.size == ARRAY_SIZE(val), "%s: %u elements, should be %lu",
+	      name, desc.size, ARRAY_SIZE(val));
+	check(!desc.exponent, "%s: exponent %d", name, desc.exponent);
+}
+
+/* Userspace finds out from KVM what the numbers are. */
+static void test_descriptions(void)
+{
+	check_description("exit_counts", KVM_STATS_UNIT_NONE);
+	check_description("exit_cycles", KVM_STATS_UNIT_CYCLES);
+}
+
 /* Logging is no business of the guest. */
 static void test_log_off(void)
 {
@@ -405,6 +462,8 @@ static const struct {
 } tests[] = {
 	{ "ABI leaf", test_abi },
 	{ "ABI leaf, other subleaves", test_abi_subleaves },
+	{ "ABI leaf, TSC of the host", test_abi_tsc },
+	{ "no leaves beside", test_neighbours },
 	{ "undefined reasons", test_undefined_reasons },
 	{ "totals ignore the index", test_ignored_index },
 	{ "CPUID by the emulator", test_emulator },
@@ -413,6 +472,7 @@ static const struct {
 	{ "no signature of KVM, no leaves", test_no_signature },
 	{ "userspace's own leaf", test_own_leaf },
 	{ "not in KVM_GET_SUPPORTED_CPUID", test_not_supported_cpuid },
+	{ "descriptions of the binary statistics", test_descriptions },
 	{ "exit_stats_log=N", test_log_off },
 };
 

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test for the statistics of VM-Exits beyond a single vCPU that runs: two VMs,
- * two vCPUs, a nested guest, and vCPUs that the CPU refuses to run.
+ * two vCPUs or many, a nested guest, and vCPUs that the CPU refuses to run.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "exit_stats.h"
 
@@ -101,6 +107,259 @@ static void test_two_vcpus(void)
 	      "%lu cycles, should be %lu + %lu", cycles, cycles0, cycles1);
 
 	vcpu_check_exits_stat(vcpus[0]);
+
+	kvm_vm_free(vm);
+}
+
+/* KVM's log names it by its ID, too: see what this test leaves there. */
+static void test_sparse_id(void)
+{
+	struct kvm_vcpu *vcpus[2];
+	struct kvm_vm *vm;
+
+	vm = exit_stats_create_vm(1, vcpus);
+	vcpus[1] = exit_stats_add_vcpu(vm, EXIT_STATS_MAX_VCPU_ID - 1);
+	check(vcpu_read_exits(vcpus[1], LEAF_ALL_EXITS, 0), "no exits");
+	vcpu_provoke_hypercalls(vcpus[1], 11);
+	check_two_vcpus(vcpus, 0, 12);
+
+	kvm_vm_free(vm);
+}
+
+/*
+ * A total takes KVM long if there are many vCPUs, and lets others run meanwhile.
+ */
+#define NR_IDLE_VCPUS		480
+#define NR_TOTALS		100
+#define HOG_USECS		1000
+
+/* The cycles of a total, the least of many: all that disturbs KVM adds to it. */
+static u64 least_cycles;
+
+static void guest_read_totals(struct guest_job *job)
+{
+	struct cpuid_read total, own;
+	u64 last, cycles;
+	int i;
+
+	read_leaf(&own, LEAF_OWN, REASON_CPUID);
+	for (i = 0; i < NR_TOTALS; i++) {
+		last = cycles_of(&own);
+		read_leaf(&total, LEAF_ALL_EXITS, 0);
+		read_leaf(&own, LEAF_OWN, REASON_CPUID);
+		cycles = cycles_of(&own) - last;
+		if (!least_cycles || cycles < least_cycles)
+			least_cycles = cycles;
+	}
+}
+
+static s64 measure_totals(struct kvm_vcpu *vcpu)
+{
+	least_cycles = 0;
+	sync_global_to_guest(vcpu->vm, least_cycles);
+	vcpu_run_job(vcpu, guest_read_totals);
+	sync_global_from_guest(vcpu->vm, least_cycles);
+	return least_cycles;
+}
+
+static struct kvm_vm *create_vm_of_many(struct kvm_vcpu **vcpu)
+{
+	struct kvm_vm *vm = exit_stats_create_vm(1, vcpu);
+	int i;
+
+	for (i = 1; i <= NR_IDLE_VCPUS; i++)
+		__vm_vcpu_add(vm, i);
+	return vm;
+}
+
+static u64 now_usecs(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
+}
+
+/*
+ * Cycles may need more than 32 bits, if the TSC is fast enough for a test.  The
+ * slot of CPUID's exits is their reason.
+ */
+static void test_high_half(void)
+{
+	static const u32 leaves[] = {
+		LEAF_OWN, LEAF_BOTH, LEAF_CYCLES, LEAF_ALL_CYCLES,
+	};
+	u64 cycles, last = UINT_MAX, end = now_usecs() + 10 * 1000000;
+	u64 vals[EXIT_STATS_NR_SLOTS];
+	struct kvm_stats_desc desc;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create_vm_of_many(&vcpu);
+	struct cpuid_read *r;
+	int i;
+
+	do {
+		vcpu_run_job(vcpu, guest_read_totals);
+		vcpu_read_stat(vcpu, "exit_cycles", &desc, vals,
+			       ARRAY_SIZE(vals));
+	} while (vals[REASON_CPUID] <= UINT_MAX && now_usecs() < end);
+
+	if (vals[REASON_CPUID] <= UINT_MAX) {
+		skip("the TSC is too slow");
+	} else {
+		for (i = 0; i < ARRAY_SIZE(leaves); i++)
+			vcpu_add_read(vcpu, leaves[i], REASON_CPUID);
+		vcpu_run_reads(vcpu);
+		for (i = 0; i < ARRAY_SIZE(leaves); i++) {
+			r = &vcpu_job(vcpu)->reads[i];
+			cycles = cycles_of(r);
+			check(cycles > last, "CPUID %#x: %lu cycles, were %lu",
+			      r->function, cycles, last);
+			last = cycles;
+		}
+	}
+
+	kvm_vm_free(vm);
+}
+
+static bool hog_stop;
+
+/* Take the CPU from the vCPU half of the time. */
+static void *hog_cpu(void *arg)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	u64 end;
+
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		return "can't have a real-time priority";
+
+	while (!READ_ONCE(hog_stop)) {
+		end = now_usecs() + HOG_USECS;
+		while (now_usecs() < end)
+			;
+		usleep(HOG_USECS);
+	}
+	return NULL;
+}
+
+static long nr_preemptions(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nivcsw;
+}
+
+/*
+ * The handler's time is its exit's, and the others' is not.  Where a total takes
+ * long enough, others get the CPU more than once in each.
+ */
+static void test_preempted(void)
+{
+	s64 alone, preempted;
+	struct kvm_vcpu *vcpu;
+	cpu_set_t old, one;
+	struct kvm_vm *vm;
+	pthread_t thread;
+	u32 tsc_khz;
+	void *why;
+	long nr;
+
+	vm = create_vm_of_many(&vcpu);
+	TEST_ASSERT(!sched_getaffinity(0, sizeof(old), &old),
+		    "sched_getaffinity() failed");
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(one), &one),
+		    "sched_setaffinity() failed");
+
+	alone = measure_totals(vcpu);
+	WRITE_ONCE(hog_stop, false);
+	pthread_create(&thread, NULL, hog_cpu, NULL);
+	nr = nr_preemptions();
+	preempted = measure_totals(vcpu);
+	nr = nr_preemptions() - nr;
+	WRITE_ONCE(hog_stop, true);
+	pthread_join(thread, &why);
+
+	tsc_khz = __vm_ioctl(vm, KVM_GET_TSC_KHZ, NULL);
+	ksft_print_msg("a total of %u vCPUs: %ld cycles, %ld if preempted, %ld times in %u\n",
+		       NR_IDLE_VCPUS + 1, alone, preempted, nr, NR_TOTALS);
+	if (why) {
+		skip(why);
+	} else {
+		check(preempted > alone * 3 / 4 && preempted < alone * 3 / 2,
+		      "%ld cycles, %ld if preempted", alone, preempted);
+		if (alone > 4ll * HOG_USECS * tsc_khz / 1000)
+			check(nr > 2 * NR_TOTALS, "preempted %ld times", nr);
+	}
+
+	sched_setaffinity(0, sizeof(old), &old);
+	kvm_vm_free(vm);
+}
+
+#define XEN_HYPERCALL_MSR	0x40000200
+#define XEN_SCHED_OP		29
+#define XEN_SCHEDOP_POLL	3
+
+static struct {
+	u32 *ports;
+	u32 nr_ports;
+	u64 timeout;	/* in ns */
+} xen_poll;
+
+static void do_xen_poll(void)
+{
+	u64 ret = XEN_SCHED_OP;
+
+	xen_poll.timeout = 2000000;
+	if (is_svm)
+		asm volatile("vmmcall" : "+a"(ret)
+			     : "D"(XEN_SCHEDOP_POLL), "S"(&xen_poll) : "memory");
+	else
+		asm volatile("vmcall" : "+a"(ret)
+			     : "D"(XEN_SCHEDOP_POLL), "S"(&xen_poll) : "memory");
+	GUEST_ASSERT_EQ(ret, 0);
+}
+
+/*
+ * KVM halts a guest of Xen's in the handler of a hypercall.  Have it poll all
+ * the time, which it comes to after a few times.
+ */
+static void test_xen_poll(void)
+{
+	static const struct scenario poll = {
+		.vmx_reason = EXIT_REASON_VMCALL,
+		.svm_reason = SVM_EXIT_VMMCALL,
+		.provoke = do_xen_poll,
+	};
+	struct kvm_xen_hvm_config config = {
+		.flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL |
+			 KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
+		.msr = XEN_HYPERCALL_MSR,
+	};
+	struct kvm_xen_hvm_attr shinfo = {
+		.type = KVM_XEN_ATTR_TYPE_SHARED_INFO,
+	};
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	struct change c;
+
+	if ((kvm_check_cap(KVM_CAP_XEN_HVM) & config.flags) != config.flags) {
+		skip("KVM does not emulate Xen's interface");
+		return;
+	}
+
+	vm = exit_stats_create_vm(1, &vcpu);
+	vm_enable_cap(vm, KVM_CAP_HALT_POLL, 100000000);
+	vm_ioctl(vm, KVM_XEN_HVM_CONFIG, &config);
+	shinfo.u.shared_info.gfn =
+		addr_gva2gpa(vm, vm_vaddr_alloc_page(vm)) / vm->page_size;
+	vm_ioctl(vm, KVM_XEN_HVM_SET_ATTR, &shinfo);
+
+	vcpu_measure(vcpu, &poll, 20);
+	c = vcpu_measure(vcpu, &poll, 10);
+	check(c.cycles < c.elapsed / 2, "%ld of %lu cycles", c.cycles,
+	      c.elapsed);
 
 	kvm_vm_free(vm);
 }
@@ -219,6 +478,86 @@ static void test_nested(void)
 	      nr, job->nr);
 	vcpu_check_exits_stat(vcpu);
 	vcpu_check_total_exits(vcpu);
+
+	kvm_vm_free(vm);
+}
+
+/*
+ * KVM doesn't check it, and the CPU refuses it: without virtual-interrupt
+ * delivery, a TPR threshold has four bits.
+ */
+#define BAD_TPR_THRESHOLD	0x10
+
+static void guest_vmfail(struct guest_job *job)
+{
+	struct vmx_pages *vmx = job->data;
+	u64 l2_stack[64];
+
+	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
+	GUEST_ASSERT(load_vmcs(vmx));
+	prepare_vmcs(vmx, l2_guest_vmx, &l2_stack[ARRAY_SIZE(l2_stack)]);
+	vmwrite(CPU_BASED_VM_EXEC_CONTROL,
+		vmreadz(CPU_BASED_VM_EXEC_CONTROL) | CPU_BASED_TPR_SHADOW);
+	vmwrite(VIRTUAL_APIC_PAGE_ADDR, vmx->msr_gpa);
+	vmwrite(TPR_THRESHOLD, BAD_TPR_THRESHOLD);
+	GUEST_ASSERT(vmlaunch());
+	GUEST_ASSERT_EQ(vmreadz(VM_INSTRUCTION_ERROR), 7);
+}
+
+/* Whether debugfs shows exits without a reason; true if there's no debugfs. */
+static bool debugfs_shows_other(struct kvm_vm *vm)
+{
+	char path[128], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/exit_stats",
+		 getpid(), vm->fd);
+	file = fopen(path, "r");
+	if (!file)
+		return true;
+
+	while (fgets(line, sizeof(line), file))
+		found |= !!strstr(line, " OTHER ");
+	fclose(file);
+	return found;
+}
+
+/* The CPU may refuse a VM-Enter without an exit reason. */
+static void test_vmfail(void)
+{
+	u64 counts[EXIT_STATS_NR_SLOTS], cycles[EXIT_STATS_NR_SLOTS];
+	struct kvm_stats_desc desc;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	vm_vaddr_t data;
+	u64 other;
+
+	if (is_svm) {
+		skip("SVM always gives a reason");
+		return;
+	}
+	if (!kvm_cpu_has(X86_FEATURE_VMX)) {
+		skip("nesting is off");
+		return;
+	}
+
+	vm = exit_stats_create_vm(1, &vcpu);
+	vcpu_alloc_vmx(vm, &data);
+	vcpu_job(vcpu)->data = (void *)data;
+	vcpu_run_job(vcpu, guest_vmfail);
+
+	vcpu_check_exits_stat(vcpu);
+	vcpu_read_stat(vcpu, "exit_counts", &desc, counts, ARRAY_SIZE(counts));
+	vcpu_read_stat(vcpu, "exit_cycles", &desc, cycles, ARRAY_SIZE(cycles));
+	other = counts[EXIT_STATS_SLOT_OTHER];
+	if (!other) {
+		skip("KVM refuses it instead of the CPU");
+	} else {
+		check(other == 1, "%lu exits without a reason", other);
+		check(cycles[EXIT_STATS_SLOT_OTHER], "no cycles");
+		check(debugfs_shows_other(vm), "debugfs lacks them");
+	}
 
 	kvm_vm_free(vm);
 }
@@ -353,7 +692,12 @@ static const struct {
 } tests[] = {
 	{ "two VMs", test_two_vms },
 	{ "two vCPUs", test_two_vcpus },
+	{ "vCPU with another ID than its index", test_sparse_id },
+	{ "cycles, beyond 32 bits", test_high_half },
+	{ "cycles, preempted in a handler", test_preempted },
+	{ "cycles, halted in a handler of Xen's", test_xen_poll },
 	{ "nested guest", test_nested },
+	{ "VM-Enter that fails early", test_vmfail },
 	{ "invalid guest state", test_invalid_state },
 	{ "failed VM-Enter", test_failed_entry },
 	{ "triple fault", test_shutdown },

@@ -41,6 +41,11 @@
 #define NO_SUCH_HYPERCALL	0x7777
 
 #define MAX_REASONS		192
+
+/* KVM's binary statistics have that many elements, the last is for all others. */
+#define EXIT_STATS_NR_SLOTS	176
+#define EXIT_STATS_SLOT_OTHER	175
+
 #define MAX_READS		(MAX_REASONS + 8)
 
 /* How KVM runs guests, with SVM or with VMX. */
@@ -179,7 +184,12 @@ bool exit_stats_read_param(const char *module, const char *name, char *val,
 bool exit_stats_param_is_on(const char *module, const char *name);
 
 void exit_stats_init(void);
+
+/* vCPUs have the IDs from 0 on; another one may have any ID below the maximum. */
+#define EXIT_STATS_MAX_VCPU_ID	4
+
 struct kvm_vm *exit_stats_create_vm(u32 nr_vcpus, struct kvm_vcpu *vcpus[]);
+struct kvm_vcpu *exit_stats_add_vcpu(struct kvm_vm *vm, u32 id);
 
 struct guest_job *vcpu_job(struct kvm_vcpu *vcpu);
 void vcpu_run_job(struct kvm_vcpu *vcpu, void (*fn)(struct guest_job *job));
@@ -255,5 +265,9 @@ void vcpu_check_reason(struct kvm_vcpu *vcpu, u32 reason, u32 edx);
 void vcpu_check_hypercalls(struct kvm_vcpu *vcpu, u32 leaf, u64 want);
 void vcpu_check_total_exits(struct kvm_vcpu *vcpu);
 void vcpu_check_exits_stat(struct kvm_vcpu *vcpu);
+
+/* What describes one of KVM's statistics of a vCPU, and its first values */
+void vcpu_read_stat(struct kvm_vcpu *vcpu, const char *name,
+		    struct kvm_stats_desc *desc, u64 *vals, size_t nr_vals);
 
 #endif /* SELFTEST_KVM_EXIT_STATS_H */

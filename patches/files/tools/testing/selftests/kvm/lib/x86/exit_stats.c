@@ -14,9 +14,7 @@
 /* For scenarios that are noisy */
 #define MAX_NOISY_TRIES		10
 
-#define MAX_VCPUS		2
-
-static struct guest_job jobs[MAX_VCPUS];
+static struct guest_job jobs[EXIT_STATS_MAX_VCPU_ID];
 
 bool is_svm;
 
@@ -149,7 +147,8 @@ struct kvm_vm *exit_stats_create_vm(u32 nr_vcpus, struct kvm_vcpu *vcpus[])
 	struct kvm_vm *vm;
 	u32 i;
 
-	TEST_ASSERT(nr_vcpus <= MAX_VCPUS, "Too many vCPUs: %u", nr_vcpus);
+	TEST_ASSERT(nr_vcpus <= ARRAY_SIZE(jobs), "Too many vCPUs: %u",
+		    nr_vcpus);
 
 	vm = vm_create_with_vcpus(nr_vcpus, guest_main, vcpus);
 	sync_global_to_guest(vm, is_svm);
@@ -157,6 +156,17 @@ struct kvm_vm *exit_stats_create_vm(u32 nr_vcpus, struct kvm_vcpu *vcpus[])
 		vcpu_args_set(vcpus[i], 1, &jobs[i]);
 
 	return vm;
+}
+
+struct kvm_vcpu *exit_stats_add_vcpu(struct kvm_vm *vm, u32 id)
+{
+	struct kvm_vcpu *vcpu;
+
+	TEST_ASSERT(id < ARRAY_SIZE(jobs), "Too great an ID: %u", id);
+
+	vcpu = vm_vcpu_add(vm, id, guest_main);
+	vcpu_args_set(vcpu, 1, &jobs[id]);
+	return vcpu;
 }
 
 struct guest_job *vcpu_job(struct kvm_vcpu *vcpu)
@@ -433,47 +443,50 @@ void vcpu_check_total_exits(struct kvm_vcpu *vcpu)
 	      sum, first, reads);
 }
 
-/* KVM's own statistic of a vCPU */
-static u64 vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
+void vcpu_read_stat(struct kvm_vcpu *vcpu, const char *name,
+		    struct kvm_stats_desc *desc, u64 *vals, size_t nr_vals)
 {
-	struct kvm_stats_desc *descs, *desc;
+	struct kvm_stats_desc *descs, *d;
 	struct kvm_stats_header header;
 	int fd = vcpu_get_stats_fd(vcpu);
 	bool found = false;
-	u64 val = 0;
 	int i;
 
 	read_stats_header(fd, &header);
 	descs = read_stats_descriptors(fd, &header);
 
 	for (i = 0; i < header.num_desc && !found; i++) {
-		desc = get_stats_descriptor(descs, i, &header);
-		found = !strcmp(desc->name, name);
-		if (found)
-			read_stat_data(fd, &header, desc, &val, 1);
+		d = get_stats_descriptor(descs, i, &header);
+		found = !strcmp(d->name, name);
+		if (found) {
+			*desc = *d;
+			read_stat_data(fd, &header, d, vals, nr_vals);
+		}
 	}
 	TEST_ASSERT(found, "No statistic '%s'", name);
 
 	free(descs);
 	close(fd);
-	return val;
 }
 
 /* Nothing but the exit to userspace comes after the guest's read. */
 void vcpu_check_exits_stat(struct kvm_vcpu *vcpu)
 {
+	struct kvm_stats_desc desc;
+	u64 exits, stat, sum;
 	struct kvm_vcpu *other;
-	u64 exits, stat;
 	int tries;
 
 	for (tries = MAX_TRIES; tries; tries--) {
 		exits = vcpu_read_exits(vcpu, LEAF_ALL_EXITS, 0);
-		stat = 0;
-		list_for_each_entry(other, &vcpu->vm->vcpus, list)
-			stat += vcpu_stat(other, "exits");
-		if (stat == exits + 1)
+		sum = 0;
+		list_for_each_entry(other, &vcpu->vm->vcpus, list) {
+			vcpu_read_stat(other, "exits", &desc, &stat, 1);
+			sum += stat;
+		}
+		if (sum == exits + 1)
 			break;
 	}
 	check(tries, "guest counts %lu, KVM %lu, should be one more",
-	      exits, stat);
+	      exits, sum);
 }
