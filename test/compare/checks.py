@@ -12,6 +12,12 @@ def check_sum(directory, name):
     require(0 < slots == table.total.exits == exits, f"sum of the slots {slots}, total {table.total.exits}, exits {exits}")
 
 
+def check_means(directory, name):
+    """In each row, and in the total, cycles/exit is what it says."""
+    for exits, cycles, mean in formats.means(directory / f"{name}.stats"):
+        require(mean == (exits and cycles // exits), f"{cycles} cycles by {exits} exits are not {mean}")
+
+
 def check_hist(directory, name, svm):
     """Reason by reason, the table has what the tracepoint has seen."""
     rows = formats.table(directory / f"{name}.stats").rows

@@ -19,6 +19,7 @@ Log = collections.namedtuple("Log", "values numbers names")		# values: the same;
 Perf = collections.namedtuple("Perf", "exits us")
 Samples = collections.namedtuple("Samples", "seen last vcpus")
 Tap = collections.namedtuple("Tap", "plan tests")
+Traced = collections.namedtuple("Traced", "exits cycles switches")
 Test = collections.namedtuple("Test", "passed name skipped")		# skipped: why, or None
 
 
@@ -68,12 +69,15 @@ def spell(reason, svm):
 
 # debugfs
 
+TABLE_ROW = r" *(0x[0-9a-f]+|\d+|-|total) +(.*?) +(\d+) +(\d+) +(\d+)"
+
+
 def parse_table(path, rows_text):
     rows, other, total = {}, Row("OTHER", 0, 0), None
     for line in rows_text:
         if line.split() == ["reason", "name", "exits", "cycles", "cycles/exit"]:
             continue
-        reason, name, exits, cycles = match(r" *(0x[0-9a-f]+|\d+|-|total) +(.*?) +(\d+) +(\d+) +\d+", line, path).groups()
+        reason, name, exits, cycles, _ = match(TABLE_ROW, line, path).groups()
         row = Row(name.replace(" ", "_"), int(exits), int(cycles))
         if reason == "total":
             total = row
@@ -88,6 +92,11 @@ def parse_table(path, rows_text):
 def table(path):
     """exit_stats of a VM or a vCPU."""
     return parse_table(path, lines(path))
+
+
+def means(path):
+    """The rows' exits, cycles and cycles/exit."""
+    return [tuple(map(int, match(TABLE_ROW, line, path).groups()[2:])) for line in lines(path)[1:]]
 
 
 def tables(path):
@@ -131,6 +140,12 @@ def histogram(path, svm):
     require(len(found) == 1, f"{path} has {len(found)} histograms")
     require(found[0].counts, f"the histogram is empty: {path}")
     return exit_reasons(found[0].counts, svm)
+
+
+def traced(path):
+    """What the test cycles sums up of a trace: {name: Traced}."""
+    return {name: Traced(*map(int, values)) for name, *values in
+            (match(r"(\S+) (\d+) (\d+) (\d+)", line, path).groups() for line in lines(path))}
 
 
 # CPUID

@@ -31,6 +31,13 @@ def complete(directory, read, reasons):
     require(total >= exits, f"the total of all exits, {total}, is less than their sum, {exits}: see {path}")
 
 
+def same_names(directory, read, log, reasons):
+    """What L1 names "undefined" is what L2 was told is not defined."""
+    for reason in reasons:
+        require((log.names[reason] == "undefined") == (reason in read.undefined),
+                f"reason {log.numbers[reason]}: L1 logged the name {log.names[reason]}: see {directory}/leaves-log.txt")
+
+
 def write(directory, read, log, reasons):
     rows = [(log.numbers[reason], log.names[reason], read.values[reason, "exits"], read.values[reason, "cycles"])
             for reason in reasons if reason not in read.undefined]
@@ -46,6 +53,7 @@ def check(directory):
     reasons = [subject for subject, unit in read.values if unit == "exits" and subject != "all"]
     same_values(directory, read, log)
     complete(directory, read, reasons)
+    same_names(directory, read, log, reasons)
     write(directory, read, log, reasons)
 
 

@@ -76,6 +76,10 @@ class TableTest(FormatTest):
         self.assertEqual(table.other, ("OTHER", 3, 9))
         self.assertEqual(table.rows[1].name, "-")
 
+    def test_means(self):
+        self.assertEqual(formats.means(FIXTURES / "cycles/before.stats")[0], (1, 4030598, 4030598))
+        self.wrong("PATH has an odd line: 10 CPUID 1 2", formats.means, self.written("reason\n10 CPUID 1 2\n"))
+
     def test_a_broken_table(self):
         self.wrong("PATH has no total", formats.table, self.changed("counters/after.stats", "^ +total.*\n", ""))
         self.wrong("PATH has an odd line: 48  EPT_VIOLATION  1946", formats.table,
@@ -126,6 +130,11 @@ class HistogramTest(FormatTest):
 
     def test_a_histogram_by_another_key(self):
         self.assertEqual(formats.histograms(FIXTURES / "witnesses/wrmsr.msr")[0].counts, {0: 1004, 1: 1003})
+
+    def test_sums_of_a_trace(self):
+        traced = formats.traced(FIXTURES / "cycles/traced.txt")
+        self.assertEqual(traced["cpuid"], (569, 30736394, 0))
+        self.wrong("PATH has an odd line: cpuid 1 2", formats.traced, self.written("cpuid 1 2\n"))
 
 
 class CpuidTest(FormatTest):

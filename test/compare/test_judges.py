@@ -115,8 +115,10 @@ class CountersTest(JudgeTest):
     def test_counters(self):
         self.passes("cpuid in L2 reads what L1 logs",
                     "sum of the slots is KVM's exits, before the reads",
+                    "debugfs' cycles/exit is what it says, before the reads",
                     "debugfs agrees with the tracepoint, before the reads",
                     "sum of the slots is KVM's exits, after the reads",
+                    "debugfs' cycles/exit is what it says, after the reads",
                     "debugfs agrees with the tracepoint, after the reads",
                     "cpuid in L2 reads between the snapshots")
 
@@ -132,6 +134,10 @@ class CountersTest(JudgeTest):
 
     def test_other_exits_are_in_the_sum_and_not_in_the_histogram(self):
         self.fails([("after.stats", "^( +total +)17683", r" - OTHER 1 1 1\n\g<1>17684"), ("after.exits", "17683", "17684")])
+
+    def test_means(self):
+        self.fails(("after.stats", r"^( +48 .*) \d+$", r"\1 1"),
+                   "not ok debugfs' cycles/exit is what it says, after the reads: 15765942 cycles by 1946 exits are not 1")
 
     def test_hist(self):
         name = "not ok debugfs agrees with the tracepoint, after the reads: "
@@ -166,6 +172,27 @@ class CountersTest(JudgeTest):
                      for when in ("before", "after")))
         self.lane = "vmx"
         self.fails([(f"{when}.hist", "exit_reason: +48 ", "exit_reason: 65584 ") for when in ("before", "after")])
+
+
+class CyclesTest(JudgeTest):
+    judge = fixture = "cycles"
+
+    def test_cycles(self):
+        self.passes("each reason has at least the cycles that tracing saw", "many exits were traced")
+
+    def test_too_few_are_charged(self):
+        name = "not ok each reason has at least the cycles that tracing saw: "
+        self.fails(("traced.txt", "(?<=cpuid 569 )[0-9]+", "90000000"),
+                   name + "cpuid: 43481126 cycles in 569 exits, traced at least 90000000 in 569")
+        self.fails(("traced.txt", "cpuid 569", "cpuid 570"), name + "cpuid: 569 exits, traced 570")
+        self.fails(("traced.txt", "cpuid", "rdtsc"), name + "rdtsc: traced 569 exits, none is in debugfs")
+
+    def test_a_switch_is_tolerated(self):
+        self.fails([("traced.txt", "(?<=cpuid 569 )[0-9]+ 0", "43681126 1")])
+
+    def test_too_few_are_traced(self):
+        self.fails([("traced.txt", rf"(?<={name} ){exits} ", "1 ") for name, exits in (("io", 1158), ("msr", 116))],
+                   "not ok many exits were traced: only interrupt, cpuid was traced 50 times")
 
 
 class LeavesTest(JudgeTest):
@@ -207,6 +234,12 @@ class LeavesTest(JudgeTest):
                    ("leaves.txt", "eax=0x00000008 ebx=0x00000000", "eax=0x00000008 ebx=0x00000001"))
         self.wrong("reason all: L2 read 4935 exits, L1 logged 4936: see DIR", ("leaves-log.txt", "4935", "4936"))
         self.wrong("reason all: L2 read 671403226 cycles, L1 logged 1: see DIR", ("leaves-log.txt", "671403226", "1"))
+
+    def test_undefined_is_named_so(self):
+        self.fixture, self.lane = "counters", "vmx"
+        self.wrong("reason 35: L1 logged the name -: see leaves-log.txt",
+                   ("leaves-log.txt", r"reason 35 \(undefined\): 0 exits", "reason 35 (-): 0 exits"),
+                   ("leaves-log.txt", r"reason 35 \(undefined\): 0 cycles", "reason 35 (-): 0 cycles"))
 
     def test_what_was_read_was_not_logged(self):
         self.wrong("L1 logged no line for the cycles of reason 0x78: see leaves-log.txt",

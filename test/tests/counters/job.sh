@@ -20,7 +20,8 @@ counted()
 	qmp cont
 }
 
-logged() { dmesg | grep -c 'kvm: exit_stats: vm' || :; }
+# As debugfs names L2.
+logged() { dmesg | grep -c "kvm: exit_stats: vm ${l2_stats##*/} vcpu" || :; }
 read_a_reason() { l2 'cpuid -1 -r -l 0x4FFFFFFD -s 10' >/dev/null; }
 
 trace_exits
@@ -49,6 +50,14 @@ echo N >$params/exit_stats_cpuid
 expect exit_stats_cpuid-off "signatures read" "$(l2 "$signature")" -eq 0
 echo Y >$params/exit_stats_cpuid
 expect exit_stats_cpuid-on "signatures read" "$(l2 "$signature")" -eq 1
+
+tracing=/sys/kernel/tracing
+echo 'function == 0x4ffffffd' >$tracing/events/kvm/kvm_cpuid/filter
+echo 1 >$tracing/events/kvm/kvm_cpuid/enable
+read_a_reason
+echo 0 >$tracing/events/kvm/kvm_cpuid/enable
+echo 0 >$tracing/events/kvm/kvm_cpuid/filter
+expect "tracing shows a leaf as found" "lines" "$(grep -c 'func 4ffffffd idx a .*cpuid entry found$' $tracing/trace)" -eq 1
 
 echo N >$params/exit_stats
 # shellcheck disable=SC2046	# two numbers

@@ -13,5 +13,6 @@ directory, svm = given_directory(), on_svm()
 verdict("cpuid in L2 reads what L1 logs", leaves.check, directory)
 for when in "before", "after":
     verdict(f"sum of the slots is KVM's exits, {when} the reads", checks.check_sum, directory, when)
+    verdict(f"debugfs' cycles/exit is what it says, {when} the reads", checks.check_means, directory, when)
     verdict(f"debugfs agrees with the tracepoint, {when} the reads", checks.check_hist, directory, when, svm)
 verdict("cpuid in L2 reads between the snapshots", checks.check_brackets, directory, svm)
