@@ -84,6 +84,21 @@ checkpatch()
 # exitstat's list of what KVM can enable is that of this kernel.
 handlers() { "$shared/tools/kvm/exitstat/handlers.sh" "$ktree" | diff "$shared/tools/kvm/exitstat/handlers.h" -; }
 
+# mutants_apply: all of test/mutants to the home series, and testing.rst knows them.
+mutants_apply()
+{
+	local mutant mutant_name status=0
+
+	GIT_INDEX_FILE=$work/index sgit read-tree "$tip"
+	for mutant in "$top"/test/mutants/*.patch; do
+		mutant_name=$(basename "$mutant" .patch)
+		GIT_INDEX_FILE=$work/index sgit apply --cached --check "$mutant" || status=1
+		grep -q "^$mutant_name  " "$top/Documentation/testing.rst" ||
+			{ echo "testing.rst does not have $mutant_name"; status=1; }
+	done
+	return $status
+}
+
 need_packages git patch perl python3 python3-git python3-ply quilt
 has_base || die "no kernel source yet: run 'make fetch'"
 work=$(mktemp -d)
@@ -108,6 +123,7 @@ verdict "quilt makes the same tree" by_quilt
 verdict "git am makes the same tree" by_git_am
 verdict "mails have no lines of ours" no_files_lines
 verdict "the kernel's patches need no shared file" kernel_alone
+[ "$series" != "$home" ] || verdict "each mutant applies" mutants_apply
 verdict "exitstat knows the kernel's handlers" handlers
 mkdir "$work/mails"
 git mailsplit -o"$work/mails" "$work/mbox" >/dev/null
