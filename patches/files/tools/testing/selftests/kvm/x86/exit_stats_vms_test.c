@@ -132,6 +132,7 @@ static void test_sparse_id(void)
 #define NR_IDLE_VCPUS		480
 #define NR_TOTALS		100
 #define HOG_USECS		1000
+#define HIGH_HALF_USECS		10000000
 
 /* The cycles of a total, the least of many: all that disturbs KVM adds to it. */
 static u64 least_cycles;
@@ -189,19 +190,23 @@ static void test_high_half(void)
 	static const u32 leaves[] = {
 		LEAF_OWN, LEAF_BOTH, LEAF_CYCLES, LEAF_ALL_CYCLES,
 	};
-	u64 cycles, last = UINT_MAX, end = now_usecs() + 10 * 1000000;
-	u64 vals[EXIT_STATS_NR_SLOTS];
+	u64 cycles, last = UINT_MAX, vals[EXIT_STATS_NR_SLOTS], end;
 	struct kvm_stats_desc desc;
 	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm = create_vm_of_many(&vcpu);
 	struct cpuid_read *r;
+	struct kvm_vm *vm;
+	u32 tsc_khz;
 	int i;
 
+	vm = create_vm_of_many(&vcpu);
+	tsc_khz = __vm_ioctl(vm, KVM_GET_TSC_KHZ, NULL);
+	end = now_usecs() + HIGH_HALF_USECS;
 	do {
 		vcpu_run_job(vcpu, guest_read_totals);
 		vcpu_read_stat(vcpu, "exit_cycles", &desc, vals,
 			       ARRAY_SIZE(vals));
-	} while (vals[REASON_CPUID] <= UINT_MAX && now_usecs() < end);
+	} while (vals[REASON_CPUID] <= UINT_MAX && now_usecs() < end &&
+		 tsc_khz > UINT_MAX / (HIGH_HALF_USECS / 1000));
 
 	if (vals[REASON_CPUID] <= UINT_MAX) {
 		skip("the TSC is too slow");
