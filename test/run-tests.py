@@ -252,6 +252,8 @@ class Preparations:
             wanted.append(self.start(self.make_programs))
         if unit.words("selftests"):
             wanted.append(self.start(self.build_selftests, unit.series))
+        if unit.kind == "bochs":
+            wanted.append(self.start(self.run, None, "Bochs", (lab / "build-bochs.sh",)))
         if unit.debian:
             wanted.append(self.start(self.build_debian))
         if unit.boot == "debian-kernel":

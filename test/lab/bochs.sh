@@ -7,7 +7,12 @@
 start_bochs()
 {
 	local console="mode=file, dev=$out/l1-console.log" sync=none drive='' model=corei7_haswell_4770
+	local program=$top/build/bochs/bochs debugger=
 
+	if [ ! -e "$program" ]; then
+		program=bochs-bin debugger="-rc '$work/debugger'"
+		echo c >"$work/debugger"	# Debian's stops in its debugger: continue
+	fi
 	[ "$lane" = vmx ] || model=trinity_apu		# later ones of AMD's do not boot Linux here
 	if [ -n "$terminal" ]; then
 		console="mode=term, dev=$terminal"
@@ -37,12 +42,11 @@ start_bochs()
 		info: action=ignore
 		debug: action=ignore
 	END
-	echo c >"$work/debugger"	# Debian's Bochs stops in its debugger: continue
 	# Its terminal makes it a session of its own, for which its niceness does not count among all processes.
 	cat >"$work/start" <<-END
 		echo \$\$ >"$work/pid"
 		nice >/proc/self/autogroup 2>/dev/null || :
-		exec bochs-bin -q -f "$work/bochsrc" -rc "$work/debugger"
+		exec "$program" $debugger -q -f "$work/bochsrc"
 	END
 	: >"$out/bochs-screen.log"
 	TERM=xterm script -qfec "sh $work/start" /dev/null </dev/null >"$out/bochs-screen.log" 2>&1 &

@@ -112,6 +112,7 @@ boot_l1()
 	may_forget=
 	: >"$out/l1-console.log"
 	if [ -n "$bochs" ] || { [ "$lane" = vmx ] && ! has_nested; }; then
+		"$top/test/lab/build-bochs.sh"
 		log "L1 boots (Bochs, ${lane^^})"
 		start_bochs
 	else

@@ -56,7 +56,7 @@ list_reasons()
 # pack ROOT FILE: not compressed, because unpacking is emulated too.
 pack() { (cd "$1" && find . | sort | busybox cpio -o -H newc 2>/dev/null) >"$2"; }
 
-need_packages bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso \
+need_packages bochsbios vgabios isolinux syslinux-common xorriso \
 	busybox-static qemu-system-x86 cpuid xz-utils zstd binutils
 release=$(kver)
 qemu=$(command -v qemu-system-x86_64-microvm) ||
