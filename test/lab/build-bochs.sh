@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Builds Bochs as build/bochs/bochs, from Debian 13's source. Debian's own binary has a debugger compiled in, and takes
-# almost three times as long for the same instructions; it is installed, and used, where that source cannot be had. Does
-# nothing when that is done. Usage: test/lab/build-bochs.sh
+# almost three times as long for the same instructions; where that source cannot be had, this says so, and bochs.sh takes
+# that one. Does nothing when that is done. Usage: test/lab/build-bochs.sh
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -55,7 +55,6 @@ need_packages debian-archive-keyring g++ libncurses-dev make xz-utils
 log "building Bochs"
 rm -f "$bochs"/bochs_*
 if ! fetch_source >"$bochs/fetch.log" 2>&1; then
-	need_packages bochs bochs-term
 	echo "${0##*/}: Debian $suite's source of Bochs cannot be had, see $bochs/fetch.log: Debian's own Bochs is used, which" \
 		"takes longer; to try again, remove $bochs" >&2
 	touch "$bochs/none"
