@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Runs the selftest and an L2 in L1s whose kernels look for bugs: "debug" has lockdep, KASAN, UBSAN, kmemleak and the
-# like, "kcsan" looks for data races. Bochs would take a quarter of an hour until such an L1 is up, so there it is
-# "locking": "debug" without KASAN. objtool checks the noinstr code of all. Leaves the logs in DIR.
+# like, "kcsan" looks for data races. With KASAN Bochs would take too long, so there "locking" is "debug" without it.
+# objtool checks the noinstr code of all. Leaves the logs in DIR.
 # Usage: [SERIES=...] [LANE=...] run.sh DIR, with the lab and the selftests built
 
 # shellcheck source=scripts/lib.sh
@@ -14,7 +14,7 @@
 
 out=$1
 tests=$top/test/tests
-kernels=(locking)
+kernels=(locking kcsan)
 [ "$lane" = vmx ] || kernels=(debug kcsan)
 kernel=			# one of them
 
@@ -117,7 +117,7 @@ no_splats()
 	return $status
 }
 
-# run_kernel: the selftest and L2 in an L1 with it. Two CPUs, for races; Bochs is too slow for that.
+# run_kernel: the selftest and L2 in an L1 with it. Two CPUs, for races; one in Bochs, where preemption makes them.
 run_kernel()
 {
 	local dir=$out/$kernel files=$out/$kernel-files status=0 cpus=2
