@@ -235,6 +235,7 @@ class Preparations:
         self.selftests = collections.defaultdict(set)
         self.programs = set()
         self.debian = set()				# series
+        self.debian_kernel = any(unit.boot == "debian-kernel" for unit in units)
         for unit in units:
             series = unit.series
             self.targets[series].update(unit.targets())
@@ -256,8 +257,6 @@ class Preparations:
             wanted.append(self.start(self.run, None, "Bochs", (lab / "build-bochs.sh",)))
         if unit.debian:
             wanted.append(self.start(self.build_debian))
-        if unit.boot == "debian-kernel":
-            wanted.append(self.start(self.build_debian_kernel, unit.series))
         return wanted
 
     def start(self, function, *args):
@@ -307,18 +306,16 @@ class Preparations:
         stamp.write_text("\n".join(tests))
 
     def build_debian(self):
-        """One for all series. Its root needs no kernel; each kernel goes into it when that series' lab is ready."""
+        """One for all series, and for all that boot it. Its root needs no kernel; each kernel goes into it when that
+        series' lab is ready."""
         script = lab / "build-debian.sh"
         self.run(None, "Debian's root", [script, "root"])
         pending = {self.start(self.make, series, frozenset(self.targets[series])): series for series in self.debian}
         for future in concurrent.futures.as_completed(pending):
             future.result()
             self.run(pending[future], "Debian's modules", [script, "root", pending[future]])
-        self.run(None, "Debian's disk", [script, *sorted(self.debian)])
-
-    def build_debian_kernel(self, series):
-        self.start(self.build_debian).result()
-        self.run(series, "whole kernel", [lab / "build-debian.sh", "kernel", series])
+        what = ["kernel"] if self.debian_kernel else []
+        self.run(None, "Debian's disk", [script, *what, *sorted(self.debian)])
 
 
 class Unit:
