@@ -138,6 +138,7 @@ build_kernel()
 	mkdir -p "$boot"
 	quiet "$debian/kernel.log" kmake -C "$ktree" KCONFIG_ALLCONFIG="$top/test/lab/small.config" \
 		KCONFIG_CONFIG="$boot/config-$release" allnoconfig
+	sed -i /KVM_EXIT_STATS/d "$boot/config-$release"		# the stock kernel's does not know it
 	quiet "$debian/kernel.log" unshare --mount --propagation private sh -euc '
 		mount --bind "$1" /boot
 		KVER=$2 KDEB_COMPRESS=none exec "$3"/build-kernel.sh deb' sh "$boot" "$release" "$top/scripts"
