@@ -7,6 +7,8 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/lib-apt.sh
+. "$top/scripts/lib-apt.sh"
 # shellcheck source=scripts/lib-build.sh
 . "$top/scripts/lib-build.sh"
 # shellcheck source=scripts/lib-series.sh
@@ -19,9 +21,9 @@ find_kernel()
 	local re="^linux-(image|headers)-${series//./\\.}\.[^-]*(-[0-9]+)?-amd64\$"
 	local names
 
-	mapfile -t names < <(apt-cache search --names-only "$re" | awk '{ print $1 }')
+	mapfile -t names < <(apt_cache search --names-only "$re" | awk '{ print $1 }')
 	[ ${#names[@]} -gt 0 ] || return 0
-	apt-cache madison "linux-source-$series" "${names[@]}" | awk -v preferred="$1" '
+	apt_cache madison "linux-source-$series" "${names[@]}" | awk -v preferred="$1" '
 		{ package = $1; version = $3 }
 		package ~ /^linux-source/ { sources[++n] = version }
 		package ~ /^linux-image/ { image[version] = substr(package, length("linux-image-") + 1) }
@@ -57,18 +59,28 @@ download()
 	# Root's downloads would go through the user _apt, who may not write here.
 	[ "$(id -u)" -ne 0 ] || root=(-o APT::Sandbox::User=root)
 	mkdir -p "$build/debs"
-	(cd "$build/debs" && apt-get download -qq "${root[@]}" "$@")
+	(cd "$build/debs" && apt-get download -qq "${apt_options[@]}" "${root[@]}" "$@")
 }
 
-# unpack_deb PACKAGE DIR: put the package's files into DIR, all or nothing.
-unpack_deb()
+# unpack_debs DIR PACKAGE...: put the packages' files into DIR, all or nothing.
+unpack_debs()
 {
-	local part=$2.part
+	local dir=$1 part=$1.part package
 
-	rm -rf "$part" "$2"
+	shift
+	rm -rf "$part" "$dir"
 	mkdir "$part"
-	dpkg-deb -x "$build/debs/$1_"*.deb "$part" || die "could not unpack $1: if the disk is not full, remove $build/debs, then again"
-	mv "$part" "$2"
+	for package; do
+		dpkg-deb -x "$build/debs/${package}_"*.deb "$part" ||
+			die "could not unpack $package: if the disk is not full, remove $build/debs, then again"
+	done
+	# Where Debian 12's kernel and modules are, if they are elsewhere.
+	if [ -d "$part/usr/lib/modules/$kver" ]; then
+		ln -s usr/lib "$part/lib"
+		mkdir -p "$part/boot"
+		[ ! -e "$part/lib/modules/$kver/vmlinuz" ] || ln "$part/lib/modules/$kver/vmlinuz" "$part/boot/vmlinuz-$kver"
+	fi
+	mv "$part" "$dir"
 }
 
 unpack_debian_source()
@@ -170,7 +182,7 @@ choose_version()
 		fi
 		version=$(dpkg-query -W -f '${Version}' "linux-headers-$kver" 2>/dev/null) ||
 			die "$kver is not one of Debian's packages: give its source as KSRC=DIR"
-		apt-cache madison "linux-source-$series" | awk -v version="$version" '$3 == version { found = 1 } END { exit !found }'
+		apt_cache madison "linux-source-$series" | awk -v version="$version" '$3 == version { found = 1 } END { exit !found }'
 	elif [ -f "$build/kver" ]; then
 		# Only the source is missing: it must be that of the stock kernel in use.
 		kver=$(kver)
@@ -180,14 +192,29 @@ choose_version()
 	fi
 }
 
+# choose_from_others: choose_version, from the releases of Debian that the machine does not have.
+choose_from_others()
+{
+	local suite suites=()
+
+	for suite in bookworm trixie trixie-backports; do
+		grep -qx "VERSION_CODENAME=$suite" /etc/os-release || suites+=("$suite")
+	done
+	log "looking for Linux ${host_kver:-$series} in Debian's ${suites[*]}"
+	use_lists "$top/build/apt" deb "${suites[@]}" >"$build/lists.log" 2>&1 ||
+		die "the lists of Debian's ${suites[*]} cannot be had: check the network; $build/lists.log has more"
+	choose_version || { apt_options=(); return 1; }
+}
+
 # no_version: why choose_version failed, and the way out.
 no_version()
 {
 	local offered
 
 	[ -n "$host_kver" ] ||
-		die "apt knows no linux-source-$series with a kernel of the same version: add Debian's security archive to its sources"
-	offered=$(apt-cache madison "linux-source-$series" | awk '{ print $3 }' | paste -s -d ' ')
+		die "neither apt nor Debian's other releases have linux-source-$series with a kernel of the same version: add" \
+			"Debian's security archive to apt's sources, or take one of the other series, $(all_series)"
+	offered=$(apt_cache madison "linux-source-$series" | awk '{ print $3 }' | paste -s -d ' ')
 	die "$kver is of version $version, and apt offers linux-source-$series as ${offered:-nothing}: boot the kernel of" \
 		"one of these versions, or give the source of this one as KSRC=DIR"
 }
@@ -198,10 +225,20 @@ source_tag() { echo "source/${version//\~/_}"; }
 # has_source: is the source of $version in the store, from another kernel's fetch?
 has_source() { [ -d "$store" ] && sgit rev-parse -q --verify "refs/tags/$(source_tag)" >/dev/null; }
 
+# image_packages: those with the stock kernel's files.
+image_packages()
+{
+	local package
+
+	for package in linux-{image,base,binary,modules}-"$kver"; do
+		[ -z "$(apt_cache madison "$package")" ] || echo "$package"
+	done
+}
+
 # list_wanted: the packages to download.
 list_wanted()
 {
-	[ -n "$host_kver" ] || printf '%s\n' "linux-image-$kver=$version" "linux-headers-$kver=$version"
+	[ -n "$host_kver" ] || { image_packages; echo "linux-headers-$kver"; } | sed "s/\$/=$version/"
 	[ -n "${KSRC:-}" ] || has_source || echo "linux-source-$series=$version"
 }
 
@@ -245,12 +282,11 @@ if [ -n "$host_kver" ]; then need_disk 3; else need_disk 5; fi
 
 if ! choose_version; then
 	# The lists may be missing or old. A user who cannot renew them may still have some.
-	if [ -z "$dry" ] && { [ "$(id -u)" -eq 0 ] || [ -z "$(apt-cache madison "linux-source-$series")" ]; }; then
+	[ -z "$dry" ] || no_version
+	if [ "$(id -u)" -eq 0 ] || [ -z "$(apt_cache search --names-only '^linux-source-')" ]; then
 		update_apt
-		choose_version || no_version
-	else
-		no_version
 	fi
+	choose_version || choose_from_others || no_version
 fi
 mapfile -t wanted < <(list_wanted)
 plan ${wanted[0]:+"download ${wanted[*]}"} "unpack the source of Linux ${ksrc_version:-$version} as a git work tree: $ktree"
@@ -262,7 +298,7 @@ trap 'rm -rf "$part"' EXIT
 [ -d "$store" ] || make_store
 
 if [ ${#wanted[@]} -gt 0 ]; then
-	log "downloading Linux $version (up to 260 MB)"
+	log "downloading Linux $version (up to 310 MB)"
 	if ! download "${wanted[@]}"; then
 		[ ! -f "$build/kver" ] || die "apt cannot download $version any more: remove $build, then again"
 		# The lists may be older than the archive: it keeps only the newest versions.
@@ -276,8 +312,9 @@ fi
 stock=
 if [ -z "$host_kver" ] && [ ! -f "$build/kver" ]; then
 	{
-		unpack_deb "linux-image-$kver" "$image"
-		unpack_deb "linux-headers-$kver" "$headers"
+		mapfile -t packages < <(image_packages)
+		unpack_debs "$image" "${packages[@]}"
+		unpack_debs "$headers" "linux-headers-$kver"
 	} &
 	stock=$!
 fi

@@ -7,32 +7,17 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 
+# shellcheck source=scripts/lib-apt.sh
+. "$top/scripts/lib-apt.sh"
+
 bochs=$top/build/bochs
 suite=trixie
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-# mirrors: those of Debian's releases that apt's lists come from.
-mirrors()
-{
-	apt-get indextargets --format '$(ORIGIN),$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-		sed -n 's/^Debian,Debian //p' | sort -u
-}
-
-# apt_of_suite ARG...: apt-get, with lists of $suite's sources alone, which the machine's own apt need not have.
-apt_of_suite()
-{
-	apt-get -q -o Dir::Etc::SourceList="$bochs/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-		-o Dir::State::Lists="$bochs/lists" -o Dir::Cache="$bochs/cache" -o APT::Sandbox::User=root \
-		-o APT::Update::Error-Mode=any "$@"
-}
 
 # fetch_source: the upstream tar alone, as Debian's changes are for its own build. apt-get knows its hash from the signed list.
 fetch_source()
 {
-	[ -n "$(mirrors)" ] || apt_get update || return
-	mirrors | sed "s|.*|deb-src [signed-by=$keyring] & $suite main|" >"$bochs/sources.list"
-	mkdir -p "$bochs"/{lists,cache}
-	apt_of_suite update && (cd "$bochs" && apt_of_suite source --download-only --tar-only bochs)
+	use_lists "$bochs/apt" deb-src $suite &&
+		(cd "$bochs" && apt-get -q "${apt_options[@]}" source --download-only --tar-only bochs)
 }
 
 # configure_source: CPUs with VMX and SVM, and what the lab's L1 has. EVEX, because AVX does not build without it.
@@ -51,7 +36,7 @@ flock -n 8 || { log "waiting for another script that builds Bochs"; flock 8; }
 if [ -e "$bochs/bochs" ] && [ ! "$0" -nt "$bochs/bochs" ]; then
 	exit 0
 fi
-need_packages debian-archive-keyring g++ libncurses-dev make xz-utils
+need_packages g++ libncurses-dev make xz-utils
 log "building Bochs"
 rm -f "$bochs"/bochs_*
 if ! fetch_source >"$bochs/fetch.log" 2>&1; then
@@ -67,4 +52,4 @@ quiet "$bochs/build.log" tar -xf "$bochs"/bochs_*.orig.tar.* --strip-components=
 quiet "$bochs/build.log" configure_source
 quiet "$bochs/build.log" make -j"$(nproc)"
 mv "$bochs/source/bochs" "$bochs/bochs"
-rm -rf "$bochs/source" "$bochs/lists" "$bochs/cache"
+rm -rf "$bochs/source" "$bochs/apt"

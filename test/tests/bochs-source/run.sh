@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 copy=$work/copy
 mkdir -p "$copy"/{scripts,test/lab,patches} "$work/bin"
-cp "$here/../../../scripts/lib.sh" "$copy/scripts/"
+cp "$here"/../../../scripts/{lib,lib-apt}.sh "$copy/scripts/"
 cp "$here/../../lab/build-bochs.sh" "$copy/test/lab/"
 cp -r "$here"/../../../patches/{HOME,[0-9]*} "$copy/patches/"
 cat >"$work/bin/apt-get" <<'END'
