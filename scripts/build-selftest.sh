@@ -12,7 +12,7 @@
 [ $# -gt 0 ] || set -- x86/exit_stats_test x86/exit_stats_scenarios_test x86/exit_stats_vms_test kvm_binary_stats_test
 plan "build $* into $selftests"
 [ -d "$ktree" ] || die "no kernel source yet: run 'make fetch'"
-need_packages binutils gcc gcc-12 libc6-dev make rsync
+need_packages binutils
 one_at_a_time
 
 obj=$build/selftests.obj

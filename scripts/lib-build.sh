@@ -43,20 +43,58 @@ kernel_version()
 	fi
 }
 
+# What kmake needs, beside the compiler.
+kmake_packages=(bc binutils bison ${ccache:+ccache} dwarves flex gcc kmod libc6-dev libelf-dev libssl-dev make perl python3 rsync
+	uuid-dev xz-utils)
+compiler=		# of kmake
+in_debian=()		# what kmake runs it with
+
+# compiler_text: what the compiler that built the kernel says of itself, "NAME (Debian REVISION) VERSION".
+compiler_text() { sed -n 's/^CONFIG_CC_VERSION_TEXT="\(.*\)"/\1/p' "$(kbuild)/.config"; }
+
+# kernel_codename: the release of Debian that the kernel is from, which its compiler tells.
+kernel_codename()
+{
+	case $(compiler_text) in
+	*gcc-12\ *) echo bookworm ;;
+	*gcc-14\ *) echo trixie ;;
+	*) die "$(kver) is of no release of Debian that is known here: it was built by $(compiler_text)" ;;
+	esac
+}
+
+# use_compiler: the one that built the kernel, with what else kmake needs, on this machine or in a Debian of the kernel's
+# release. Another one would change the configuration and the code.
+use_compiler()
+{
+	local text version package codename
+
+	text=$(compiler_text)
+	compiler=${text%% *} version=${text##* }
+	package=${compiler##*-gnu-}
+	if [[ $("$compiler" --version 2>/dev/null | head -n 1) == *" $version" ]] ||
+	   apt-cache madison "$package" | grep -qF "| $version-"; then
+		need_packages "${kmake_packages[@]}" "$package"
+	else
+		codename=$(kernel_codename)
+		"$top/scripts/make-debian.sh" "$codename" "$package" "${kmake_packages[@]}"
+		in_debian=("$top/scripts/run-in-debian.sh" "$codename")
+	fi
+	[[ $("${in_debian[@]}" "$compiler" --version | head -n 1) == *" $version" ]] ||
+		die "$(kver) was built by $text, and that compiler is not here"
+}
+
 # kmake ARG...: the kernel's make, for exactly the installed kernel and with the compiler that built it.
 # KERNELRELEASE instead of LOCALVERSION: Debian's 6.1 has a release name that no LOCALVERSION gives.
 kmake()
 {
-	local cc
-
-	cc=$(sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ "]*\).*/\1/p' "$(kbuild)/.config")
-	make -j"$(nproc)" ARCH=x86 CC="$cc" KERNELRELEASE="$(kver)" "$@"
+	[ -n "$compiler" ] || use_compiler
+	"${in_debian[@]}" make -j"$(nproc)" ARCH=x86 CC="$compiler" KERNELRELEASE="$(kver)" "$@"
 }
 
 # prepare_tree DIR: configure a kernel tree as the stock kernel is and make what modules need. Cheap when done.
 prepare_tree()
 {
-	local tree=$1 headers_dir lost
+	local tree=$1 headers_dir
 
 	headers_dir=$(kbuild)
 	# A .config that is the same must keep its date, or everything is built again.
@@ -64,9 +102,5 @@ prepare_tree()
 	quiet "$build/prepare.log" kmake -C "$tree" KCONFIG_CONFIG="$build/config" olddefconfig
 	cmp -s "$build/config" "$tree/.config" || cp "$build/config" "$tree/.config"
 	cmp -s "$headers_dir/Module.symvers" "$tree/Module.symvers" || cp "$headers_dir/Module.symvers" "$tree/"
-	# An option that went away (BTF without pahole) can change struct module, and the kernel refuses the modules.
-	lost=$(grep '^CONFIG_' "$headers_dir/.config" | grep -vxFf "$build/config" |
-		grep -vE '^CONFIG_(RUSTC_|CC_VERSION_TEXT|AS_VERSION|LD_VERSION|PAHOLE_VERSION)' | head -n 1 || true)
-	[ -z "$lost" ] || die "the tools here cannot build Debian's configuration: $lost is lost"
 	quiet "$build/prepare.log" kmake -C "$tree" modules_prepare
 }

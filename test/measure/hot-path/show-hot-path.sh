@@ -6,15 +6,18 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../../scripts/lib.sh"
+# shellcheck source=scripts/lib-build.sh
+. "$top/scripts/lib-build.sh"
 # shellcheck source=scripts/lib-series.sh
 . "$top/scripts/lib-series.sh"
 
 [ $# -eq 0 ] || die "usage: [SERIES=...] ${0##*/}"
-need_packages binutils dwarves gcc gcc-12 git libc6-dev python3
+need_packages binutils dwarves git python3
+use_compiler
 [ -e "$modules/origin" ] || die "no modules yet: run 'make build'"
 one_at_a_time
 kvm=$ktree/arch/x86/kvm
-work=$(mktemp -d)
+work=$(mktemp -d "$build/hot-path.XXXXXX")	# where a compiler in a Debian of its own sees it
 trap 'rm -rf "$work"' EXIT
 
 # compile SOURCE NAME: SOURCE into $work, as kbuild compiled NAME.c of KVM, but with DWARF, which the modules lack. It
@@ -27,7 +30,7 @@ compile()
 	made=${made%/*}/.${made##*/}.o.cmd
 	command=$(sed -nE '1 { s/ -Wp,-MMD,[^ ]*//; s/^(saved)?cmd_[^ ]* := (.*) -c -o .*/\2/p }' "$made")
 	[ -n "$command" ] || die "$made has no command that compiles"
-	(cd "$ktree" && eval "$command -I$kvm -g -gdwarf-4 -c -o $object $1")
+	"${in_debian[@]}" sh -c "cd $ktree && $command -I$kvm -g -gdwarf-4 -c -o $object $1"
 }
 
 log "compiling with debug information"

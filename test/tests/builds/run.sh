@@ -44,8 +44,9 @@ sparse_warnings()
 
 sparse_adds_nothing() { ! comm -13 "$logs/sparse-base" "$logs/sparse-tip" | grep .; }
 
-need_packages bc binutils bison ccache dwarves flex gcc gcc-12 git kmod libc6-dev libelf-dev libssl-dev make perl \
-	python3 sparse xz-utils
+need_packages git
+kmake_packages+=(sparse)
+use_compiler
 mkdir -p "$logs"
 one_at_a_time
 commits=$(commit_series "$patches")
