@@ -306,10 +306,8 @@ class Preparations:
         stamp.write_text("\n".join(tests))
 
     def build_debian(self):
-        """One for all series, and for all that boot it. Its root needs no kernel; each kernel goes into it when that
-        series' lab is ready."""
+        """One for each release, and for all that boot it. Each kernel goes into its root when that series' lab is ready."""
         script = lab / "build-debian.sh"
-        self.run(None, "Debian's root", [script, "root"])
         pending = {self.start(self.make, series, frozenset(self.targets[series])): series for series in self.debian}
         for future in concurrent.futures.as_completed(pending):
             future.result()
@@ -380,7 +378,7 @@ class Unit:
         with tempfile.TemporaryDirectory() as jobs:
             self.stage(pathlib.Path(jobs))
             options = {"initramfs": [], "debian": ["-d"],
-                       "debian-kernel": ["-d", "-k", build / "debian" / f"vmlinuz-{self.series}"]}[self.boot]
+                       "debian-kernel": ["-d", "-k", build / self.series / "lab/vmlinuz-patched"]}[self.boot]
             if self.boot == "initramfs" and modules:
                 options = ["-m", modules]
             command = [lab / "boot-l1.sh", *options, *self.options, "-t", self.seconds, "-o", self.out, "-j", jobs]

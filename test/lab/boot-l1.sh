@@ -155,7 +155,7 @@ while getopts :bc:dj:k:m:t:o:i opt; do
 	case $opt in
 	b) bochs=1 ;;
 	c) cpus=$OPTARG ;;
-	d) disk=$top/build/debian/disk ;;
+	d) disk=$build/lab/debian.disk ;;
 	j) jobs=$OPTARG ;;
 	k) kernel=$OPTARG ;;
 	m) from=$OPTARG ;;

@@ -1,31 +1,37 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Builds the other L1, in build/debian: one Debian with the stock kernels of all SERIES and this repository in it, where
-# the modules are built by its own tools. disk is its root file system; build/SERIES/lab/debian.cpio finds that, for
-# test/lab/boot-l1.sh -d. "root" makes no disk yet; without a SERIES that needs no kernel. "kernel" builds a whole patched
-# kernel for each SERIES, too, vmlinuz-SERIES, and installs its package there. Does nothing when all that is up to date.
-# Needs root and the lab (make lab). Usage: test/lab/build-debian.sh {root | [kernel] SERIES} [SERIES...]
+# Builds the other L1: for each release of Debian, in build/debian/CODENAME, one with the stock kernels of its SERIES and
+# this repository in it, where the modules are built by its own tools. disk is its root file system; build/SERIES/lab has
+# a link to it, debian.disk, and debian.cpio, which finds it, for test/lab/boot-l1.sh -d. "root" makes no disk yet. "kernel"
+# builds a whole patched kernel for each SERIES, too, build/SERIES/lab/vmlinuz-patched, and installs its package there. Does
+# nothing when all that is up to date. Needs root and the lab (make lab).
+# Usage: test/lab/build-debian.sh [root | kernel] SERIES...
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=scripts/lib-build.sh
 . "$top/scripts/lib-build.sh"
 
-debian=$top/build/debian
-root=$debian/root
+packages=(bpfcc-tools bpftrace busybox-static ccache git kmod linux-perf make openssl python3 qemu-system-x86)
 clone=/root/kvm-exit-stats		# in L1
 own=(Makefile patches scripts)		# what of the repository the host's commands need
 release=				# of the series at hand
+debian=					# its L1
+root=
 
 # newer FILE WHAT...: is anything in WHAT newer than FILE, or FILE not there?
 newer() { [ ! -e "$1" ] || [ -n "$(find "${@:2}" -type f -newer "$1")" ]; }
 
-# use_series SERIES: sets release, and what scripts/lib.sh has for a series.
+# use_release CODENAME: sets debian and root.
+use_release() { debian=$top/build/debian/$1 root=$top/build/debian/$1/root; }
+
+# use_series SERIES: sets these and release, and what scripts/lib.sh has for a series.
 use_series()
 {
 	build=$top/build/$1 ktree=$build/linux headers=$build/headers image=$build/image
 	[ -e "$build/lab/l1.cpio" ] || die "the lab of $1 is not built: run 'make lab SERIES=$1'"
 	release=$(kver)
+	use_release "$(kernel_codename)"
 }
 
 # in_root DIR COMMAND...: in DIR as the root, with the lab's ccache. The mounts go with the command, however that ends.
@@ -33,7 +39,7 @@ in_root()
 {
 	mkdir -p "$debian/build/ccache" "$CCACHE_DIR"
 	DEBIAN_FRONTEND=noninteractive LC_ALL=C CCACHE_DIR=$clone/build/ccache CCACHE_BASEDIR=$clone/build \
-		unshare --mount --propagation private sh -euc '
+		CCACHE=$top/build/ccache unshare --mount --propagation private sh -euc '
 		root=$1
 		shift
 		mount -t proc proc "$root/proc"
@@ -41,66 +47,40 @@ in_root()
 		mount --rbind /dev "$root/dev"
 		mkdir -p "$root$0/build"
 		mount --bind "$root/../build" "$root$0/build"
-		mount --bind "$root/../../ccache" "$root$0/build/ccache"
+		mount --bind "$CCACHE" "$root$0/build/ccache"
 		exec chroot "$root" "$@"' "$clone" "$@"
 }
 
-# debian_sources: the machine's sources of Debian's packages, for apt in L1's.
-debian_sources()
-{
-	apt-get indextargets --format '$(ORIGIN) deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-		sed -n 's/^Debian deb/deb/p'
-}
-
-# leave_out: what dpkg must not unpack. depmod reads every module, and over Debian's 4000 it would take half an hour in
-# Bochs, because it uncompresses them. What stays: KVM, what uses it (vfio, vhost and, without i915, which is too large,
-# kvmgt), what these depend on, and small ones, for depmod to have more.
-leave_out()
-{
-	local kept
-
-	printf 'path-exclude=/usr/share/%s/*\n' doc info locale man
-	printf 'path-exclude=/lib/modules/*/kernel/%s/*\n' arch/x86/{crypto,events} block crypto drivers fs lib net sound
-	for kept in drivers/{crypto/ccp,gpu/drm/i915/kvmgt,vfio,vhost,virtio}; do
-		printf 'path-include=/lib/modules/*/kernel/%s*\n' "$kept"
-	done
-}
-
-# make_root DIR: a minimal Debian with what a hypervisor and the host's commands need, but a kernel.
+# make_root CODENAME: a Debian with what a hypervisor and the host's commands need, but a kernel.
 make_root()
 {
-	local codename bundle=/etc/ssl/certs/ca-certificates.crt
-	local packages=bpfcc-tools,bpftrace,busybox-static,ccache,git,kmod,linux-perf,make,openssl,python3,qemu-system-x86
+	local bundle=/etc/ssl/certs/ca-certificates.crt
 
-	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-	[ -n "$(debian_sources)" ] || apt_get update
-	debian_sources >"$debian/sources.list"
-	grep -q " $codename " "$debian/sources.list" ||
-		die "apt's lists name no mirror of Debian's $codename: run 'apt-get update', then again"
-	{ echo force-unsafe-io; leave_out; } >"$debian/dpkg.cfg"
-	apt-config dump | grep -E '^Acquire::(http|Check)' >"$debian/apt.conf" || :
-	log "installing a Debian $codename for L1"
-	quiet "$debian/install.log" unshare --mount --propagation private mmdebstrap --mode=root --variant=minbase \
-		--skip=cleanup/apt/lists --dpkgopt="$debian/dpkg.cfg" --aptopt="$debian/apt.conf" --include=$packages \
-		"$codename" "$1" "$debian/sources.list"
-	cp /etc/resolv.conf "$1/etc/resolv.conf"
-	[ ! -f "$bundle" ] || install -D -m 644 "$bundle" "$1$bundle"
-	ln -s /usr/bin/qemu-system-x86_64-microvm "$1/usr/local/bin/qemu"	# the lab's name for it
-	mkdir "$1"/{job,lab,out}
-	echo l1 >"$1/etc/hostname"
+	use_release "$1"
+	[ -d "$root/lab" ] || need_disk 4	# measured: 3.9 GB for both releases and three series
+	"$top/scripts/make-debian.sh" "$1" "${packages[@]}"
+	[ ! -d "$root/lab" ] || return 0
+	[ ! -f "$bundle" ] || install -D -m 644 "$bundle" "$root$bundle"
+	ln -s /usr/bin/qemu-system-x86_64-microvm "$root/usr/local/bin/qemu"	# the lab's name for it
+	echo l1 >"$root/etc/hostname"
+	mkdir "$root"/{job,out,lab}
 }
 
 # add_kernel: the series' kernel and headers into L1's root.
 add_kernel()
 {
+	local target=()
+
+	# What else a kernel from backports needs is there, too.
+	[[ $(dpkg-deb -f "$build/debs/linux-image-${release}_"*.deb Version) != *~bpo* ]] || target=(-t "${debian##*/}-backports")
 	log "installing $release in L1's Debian"
 	rm -f "$root"/tmp/*.deb
-	ln "$build/debs/"linux-{image,headers}-"${release}_"*.deb "$root/tmp/"
+	find "$build/debs" -name "linux-*-${release}_*.deb" -exec ln -t "$root/tmp" {} +
 	# INITRD=No: making Debian's initrd takes long, and the lab has its own.
 	quiet "$debian/$release.log" in_root "$root" dpkg --configure -a		# a break may have stopped it
 	quiet "$debian/$release.log" in_root "$root" env INITRD=No sh -euc '
-		apt-get install -y -q --no-install-recommends /tmp/*.deb
-		apt-get clean'
+		apt-get install -y -q --no-install-recommends "$@" /tmp/*.deb
+		apt-get clean' sh "${target[@]}"
 	rm "$root"/tmp/*.deb
 }
 
@@ -128,11 +108,11 @@ build_modules()
 	quiet "$debian/$release.log" in_root "$root" make -C "$clone" modules KVER="$release"
 }
 
-# build_kernel SERIES: the classic way, packages of a whole kernel, into L1's root as well. A small configuration poses as
+# build_kernel: the classic way, packages of a whole kernel, into L1's root as well. A small configuration poses as
 # the stock kernel's, which would take an hour.
 build_kernel()
 {
-	local boot=$debian/boot series=$1
+	local boot=$build/boot
 
 	log "building a whole kernel for L1's Debian, of a small configuration"
 	mkdir -p "$boot"
@@ -145,7 +125,7 @@ build_kernel()
 	ln -f "$build/kernel/linux-image-"*.deb "$root/tmp/kernel.deb"
 	quiet "$debian/kernel.log" in_root "$root" env INITRD=No dpkg -i /tmp/kernel.deb
 	rm "$root/tmp/kernel.deb"
-	cp "$root/boot/vmlinuz-$(cat "$build/kernel/release")" "$debian/vmlinuz-$series"
+	cp "$root/boot/vmlinuz-$(cat "$build/kernel/release")" "$build/lab/vmlinuz-patched"
 }
 
 # make_disk FILE: the root as an ext4 file system, with the modules that were built for each kernel, and the files that
@@ -207,47 +187,43 @@ if [ "${1-}" = root ] || [ "${1-}" = kernel ]; then
 	what=$1
 	shift
 fi
-[ "$what" = root ] || [ $# -gt 0 ] || die "usage: ${0##*/} {root | [kernel] SERIES} [SERIES...]"
+[ $# -gt 0 ] || die "usage: ${0##*/} [root | kernel] SERIES..."
 [ "$(id -u)" -eq 0 ] || die "only root can install a Debian: run it as root"
-need_packages mmdebstrap e2fsprogs kmod binutils xz-utils busybox-static
-mkdir -p "$debian"
-exec 8>"$debian/lock"
-flock -n 8 || { log "waiting for another script that works in $debian"; flock 8; }
-
-if [ ! -d "$root" ] || newer "$root/etc/hostname" "$0"; then
-	need_disk 8	# measured: 7.3 GB with two series
-	rm -rf "$root" "$root.part" "$debian"/{disk,build,vmlinuz-*}
-	make_root "$root.part"
-	mv "$root.part" "$root"
-fi
+need_packages e2fsprogs kmod binutils xz-utils busybox-static
+mkdir -p "$top/build/debian"
+exec 8>"$top/build/debian/lock"
+flock -n 8 || { log "waiting for another script that works in $top/build/debian"; flock 8; }
 
 copied=
 for name in "$@"; do
 	use_series "$name"
-	if [ ! -d "$root/usr/src/linux-headers-$release" ] || [ ! -e "$root/boot/vmlinuz-$release" ]; then
+	make_root "$(kernel_codename)"
+	if [ ! -d "$root/usr/src/linux-headers-$release" ] || [ ! -d "$root/lib/modules/$release/kernel" ]; then
 		rm -rf "$debian/disk" "$debian/build/$release"
 		add_kernel
 	fi
 	if newer "$debian/build/$release/modules/origin" "${own[@]/#/$top/}"; then
 		rm -f "$debian/disk"
-		[ -n "$copied" ] || copy_clone
-		copied=1
+		[[ " $copied " == *" $debian "* ]] || copy_clone
+		copied+=" $debian"
 		build_modules
 	fi
-	if [ "$what" = kernel ] && newer "$debian/vmlinuz-$name" "${own[@]/#/$top/}" "$top/test/lab/small.config"; then
-		rm -f "$debian"/disk "$debian/vmlinuz-$name"
-		build_kernel "$name"
+	if [ "$what" = kernel ] && newer "$build/lab/vmlinuz-patched" "${own[@]/#/$top/}" "$top/test/lab/small.config"; then
+		rm -f "$debian/disk" "$build/lab/vmlinuz-patched"
+		build_kernel
 	fi
 	! newer "$debian/disk" "$build/lab/l1.cpio" || rm -f "$debian/disk"
 done
 [ "$what" != root ] || exit 0
-if [ ! -e "$debian/disk" ]; then
-	log "making L1's disk"
-	make_disk "$debian/disk.part"
-	mv "$debian/disk.part" "$debian/disk"
-fi
 for name in "$@"; do
 	use_series "$name"
+	if [ ! -e "$debian/disk" ]; then
+		log "making the disk of L1's Debian ${debian##*/}"
+		make_disk "$debian/disk.part"
+		mv "$debian/disk.part" "$debian/disk"
+		use_series "$name"
+	fi
+	ln -sf "../../debian/${debian##*/}/disk" "$build/lab/debian.disk"
 	if newer "$build/lab/debian.cpio" "$debian/disk" "$top/test/lab/l1" "$top/test/lib.sh"; then
 		make_initrd "$build/lab/debian.cpio.part"
 		mv "$build/lab/debian.cpio.part" "$build/lab/debian.cpio"

@@ -6,8 +6,8 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../../scripts/lib.sh"
 
-debian=$top/build/debian
-[ -e "$debian/disk" ] || die "L1's Debian is not built: run 'test/lab/build-debian.sh'"
+[ -e "$build/lab/debian.disk" ] || die "L1's Debian is not built: run 'test/lab/build-debian.sh'"
+debian=$(dirname "$(readlink -f "$build/lab/debian.disk")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
