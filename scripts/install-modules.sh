@@ -30,19 +30,40 @@ find_key()
 	fi
 }
 
-# list_misfits: modules that use the distribution's kvm.ko and that the kernel will refuse beside ours, because a
-# symbol they need has another checksum.
+# has_checksums: whether the kernel refuses a module that was built with another layout of KVM's structures.
+has_checksums() { grep -qx CONFIG_MODVERSIONS=y "$(kbuild)/.config"; }
+
+# list_misfits: modules that use the distribution's kvm.ko and must not load beside ours. The kernel refuses those that need
+# a symbol with another checksum. Without checksums they would load, and misread KVM's memory.
 list_misfits()
 {
 	local file
 
 	awk '/\/kvm\.ko/ && !/^kernel\/arch\/x86\/kvm\// && !/^updates\/kvm-exit-stats\// { sub(/:.*/, ""); print }' \
 		"/lib/modules/$host_kver/modules.dep" | while read -r file; do
+		if ! has_checksums; then
+			file=${file##*/}
+			echo "${file%%.ko*}"
+			continue
+		fi
 		modprobe --dump-modversions "/lib/modules/$host_kver/$file" |
 			awk -v file="$file" '
 				FNR == NR { crc[$2] = $1; next }
 				$2 in crc && $1 != crc[$2] { gsub(/.*\/|\.ko.*/, "", file); print file; exit }' \
 				"$modules/Module.symvers" -
+	done
+}
+
+# refuse_misfits: lines for modprobe.d(5).
+refuse_misfits()
+{
+	local module why
+
+	echo "# Of kvm-exit-stats, which removes it: make uninstall KVER=$host_kver"
+	for module in "${misfits[@]}"; do
+		why="$module was built for the distribution's kvm.ko and cannot run beside that of kvm-exit-stats"
+		echo "install $module if [ \"\$(uname -r)\" = $host_kver ]; then echo \"$why\" >&2; exit 1;" \
+			"else exec modprobe --ignore-install $module \$CMDLINE_OPTS; fi"
 	done
 }
 
@@ -56,6 +77,7 @@ put_back()
 		depmod "$host_kver" || :
 	fi
 	rmdir "$updates" 2>/dev/null || :
+	[ -d "$installed" ] || rm -f "$keep_out"
 	rm -rf "$staging"
 }
 
@@ -70,11 +92,13 @@ mapfile -t misfits < <(list_misfits)
 for module in "${misfits[@]}"; do
 	warn "$module was built for the distribution's kvm.ko and will not load beside this one"
 done
+refused=
+has_checksums || refused=${misfits[*]}
 if is_running && takes_only_signed && [ ${#key[@]} -eq 0 ]; then
 	warn "this kernel takes only signed modules (Secure Boot), and there is no machine-owner key to sign these with"
 fi
 plan "install kvm.ko, kvm-intel.ko and kvm-amd.ko into $installed" ${key[0]:+"sign them with ${key[0]}"} \
-	"run depmod for $host_kver"
+	${refused:+"keep ${misfits[*]} from loading, with $keep_out"} "run depmod for $host_kver"
 one_change_at_a_time
 
 trap put_back EXIT
@@ -101,6 +125,10 @@ rm "$new/origin"
 
 log "installing into $installed"
 replaced=1
+rm -f "$keep_out"
+if [ -n "$refused" ]; then
+	why=$({ refuse_misfits >"$keep_out"; } 2>&1) || die "could not write $keep_out: ${why##*: }; nothing was installed"
+fi
 [ ! -d "$installed" ] || mv "$installed" "$staging/old"
 mv "$new" "$installed"
 depmod "$host_kver" || die "depmod failed: nothing was installed"

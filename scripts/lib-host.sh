@@ -12,6 +12,7 @@ no_arguments "$@"
 
 updates=/lib/modules/$host_kver/updates		# depmod prefers it to kernel/, where the distribution's modules are
 installed=$updates/kvm-exit-stats		# all of this directory is ours
+keep_out=/etc/modprobe.d/kvm-exit-stats-$host_kver.conf	# modules that must not load beside ours
 staging=/lib/modules/.kvm-exit-stats-$host_kver	# where depmod does not look
 unloaded=					# set while no KVM is loaded, for a trap
 loading_marker=					# the line in the kernel's log from which on new lines are ours

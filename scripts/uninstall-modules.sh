@@ -43,6 +43,7 @@ if [ -n "$reload" ]; then
 	take_out "$vendor"
 fi
 [ ${#left[@]} -eq 0 ] || rm -r "${left[@]}"
+rm -f "$keep_out"
 rmdir "$updates" 2>/dev/null || :
 if [ -d "/lib/modules/$host_kver/kernel" ]; then
 	depmod "$host_kver" || die "depmod failed: make room on the disk, then run 'depmod $host_kver'"

@@ -29,7 +29,7 @@ fails() { local status=0; run "$1" || status=$?; expect "$2" "exit status" $stat
 says() { [ -z "$2" ] || expect "$1: says so" "lines with '$2'" "$(grep -cE "$2" /tmp/output)" -ge 1; }
 
 # list_modules: every file of the kernel's, with a sum of those that depmod writes.
-list_modules() { (cd /lib/modules && find . | sort && md5sum ./*/modules.*); }
+list_modules() { (cd /lib/modules && find . | sort && md5sum ./*/modules.* && ls /etc/modprobe.d); }
 
 # check_parameters WHEN: those that were set before anything else.
 check_parameters()
@@ -106,6 +106,9 @@ expect "the distribution's modules stay in use until the reload" "patched" "$(is
 passes "make reload" "reload" "kvm and $vendor of $pattern are running"
 expect "the patched modules run" "patched" "$(is_patched)" = yes
 check_parameters "after the reload"
+# Elsewhere kvmgt's checksums keep it from them.
+grep -qx CONFIG_MODVERSIONS=y "/lib/modules/$release/build/.config" ||
+	fails "modprobe kvmgt" "kvmgt does not load beside the patched modules" "kvmgt was built for the distribution's kvm.ko"
 passes "make status" "status with the patched modules" "^kvm +patched, the installed one"
 
 boot_l2
