@@ -54,6 +54,10 @@ static const bool vmx_handled[] = {
 	[60] = true,	/* EXIT_REASON_ENCLS */
 	[74] = true,	/* EXIT_REASON_BUS_LOCK */
 	[75] = true,	/* EXIT_REASON_NOTIFY */
+	[76] = true,	/* EXIT_REASON_SEAMCALL */
+	[77] = true,	/* EXIT_REASON_TDCALL */
+	[84] = true,	/* EXIT_REASON_MSR_READ_IMM */
+	[85] = true,	/* EXIT_REASON_MSR_WRITE_IMM */
 };
 
 static const bool svm_handled[] = {
@@ -117,13 +121,16 @@ static const bool svm_handled[] = {
 	[0x08a] = true,	/* SVM_EXIT_MONITOR */
 	[0x08b] = true,	/* SVM_EXIT_MWAIT */
 	[0x08d] = true,	/* SVM_EXIT_XSETBV */
+	[0x088] = true,	/* SVM_EXIT_ICEBP */
 	[0x08e] = true,	/* SVM_EXIT_RDPRU */
 	[0x08f] = true,	/* SVM_EXIT_EFER_WRITE_TRAP */
 	[0x090] = true,	/* SVM_EXIT_CR0_WRITE_TRAP */
 	[0x094] = true,	/* SVM_EXIT_CR4_WRITE_TRAP */
 	[0x098] = true,	/* SVM_EXIT_CR8_WRITE_TRAP */
 	[0x0a2] = true,	/* SVM_EXIT_INVPCID */
+	[0x0a6] = true,	/* SVM_EXIT_IDLE_HLT */
 	[0x400] = true,	/* SVM_EXIT_NPF */
+	[0x0a5] = true,	/* SVM_EXIT_BUS_LOCK */
 	[0x073] = true,	/* SVM_EXIT_RSM */
 	[0x401] = true,	/* SVM_EXIT_AVIC_INCOMPLETE_IPI */
 	[0x402] = true,	/* SVM_EXIT_AVIC_UNACCELERATED_ACCESS */

@@ -16,7 +16,7 @@
 #define REASON_SHUTDOWN		by_vendor(EXIT_REASON_TRIPLE_FAULT,	\
 					  SVM_EXIT_SHUTDOWN)
 #define REASON_FAILED_ENTRY	by_vendor(EXIT_REASON_INVALID_STATE,	\
-					  SVM_EXIT_ERR)
+					  (u32)SVM_EXIT_ERR)
 #define REASON_RESUME		by_vendor(EXIT_REASON_VMRESUME, SVM_EXIT_VMRUN)
 
 /* Run the vCPU up to its next exit to userspace, which has to be this one. */
@@ -358,7 +358,7 @@ static void test_xen_poll(void)
 	vm_enable_cap(vm, KVM_CAP_HALT_POLL, 100000000);
 	vm_ioctl(vm, KVM_XEN_HVM_CONFIG, &config);
 	shinfo.u.shared_info.gfn =
-		addr_gva2gpa(vm, vm_vaddr_alloc_page(vm)) / vm->page_size;
+		addr_gva2gpa(vm, vm_alloc_page(vm)) / vm->page_size;
 	vm_ioctl(vm, KVM_XEN_HVM_SET_ATTR, &shinfo);
 
 	vcpu_measure(vcpu, &poll, 20);
@@ -400,19 +400,19 @@ static void resume_l2_vmx(u32 reason)
 }
 
 /* Run L2 up to its first exit, which is the hypercall. */
-static void launch_l2(void *data, void *l2_rsp)
+static void launch_l2(void *data)
 {
 	struct svm_test_data *svm = data;
 	struct vmx_pages *vmx = data;
 
 	if (is_svm) {
-		generic_svm_setup(svm, l2_guest_svm, l2_rsp);
+		generic_svm_setup(svm, l2_guest_svm);
 		svm->vmcb->control.intercept |= BIT_ULL(INTERCEPT_CPUID);
 		run_l2_svm(svm, 0, SVM_EXIT_VMMCALL);
 	} else {
 		GUEST_ASSERT(prepare_for_vmx_operation(vmx));
 		GUEST_ASSERT(load_vmcs(vmx));
-		prepare_vmcs(vmx, l2_guest_vmx, l2_rsp);
+		prepare_vmcs(vmx, l2_guest_vmx);
 		GUEST_ASSERT(!vmlaunch());
 	}
 }
@@ -431,10 +431,9 @@ static void resume_l2_twice(void *data)
 
 static void guest_nested(struct guest_job *job)
 {
-	u64 l2_stack[64];
 	u64 i;
 
-	launch_l2(job->data, &l2_stack[ARRAY_SIZE(l2_stack)]);
+	launch_l2(job->data);
 
 	read_leaf(&job->before.exits, LEAF_EXITS, REASON_HYPERCALL);
 	read_leaf(&job->before.both, LEAF_BOTH, REASON_RESUME);
@@ -454,7 +453,7 @@ static void test_nested(void)
 	struct guest_job *job;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	vm_vaddr_t data;
+	gva_t data;
 	u64 nr;
 
 	if (!kvm_cpu_has(X86_FEATURE_VMX) && !kvm_cpu_has(X86_FEATURE_SVM)) {
@@ -496,11 +495,10 @@ static void test_nested(void)
 static void guest_vmfail(struct guest_job *job)
 {
 	struct vmx_pages *vmx = job->data;
-	u64 l2_stack[64];
 
 	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
 	GUEST_ASSERT(load_vmcs(vmx));
-	prepare_vmcs(vmx, l2_guest_vmx, &l2_stack[ARRAY_SIZE(l2_stack)]);
+	prepare_vmcs(vmx, l2_guest_vmx);
 	vmwrite(CPU_BASED_VM_EXEC_CONTROL,
 		vmreadz(CPU_BASED_VM_EXEC_CONTROL) | CPU_BASED_TPR_SHADOW);
 	vmwrite(VIRTUAL_APIC_PAGE_ADDR, vmx->msr_gpa);
@@ -535,7 +533,7 @@ static void test_vmfail(void)
 	struct kvm_stats_desc desc;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	vm_vaddr_t data;
+	gva_t data;
 	u64 other;
 
 	if (is_svm) {

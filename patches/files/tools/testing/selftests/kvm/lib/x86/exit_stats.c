@@ -19,7 +19,8 @@ static struct guest_job jobs[EXIT_STATS_MAX_VCPU_ID];
 bool is_svm;
 
 static const struct reason_range vmx_defined[] = {
-	{ 0, 34 }, { 36, 37 }, { 39, 41 }, { 43, 70 }, { 72, 79 }, { 1, 0 },
+	{ 0, 34 }, { 36, 37 }, { 39, 41 }, { 43, 70 }, { 72, 79 },
+	{ EXIT_REASON_MSR_READ_IMM, EXIT_REASON_MSR_WRITE_IMM }, { 1, 0 },
 };
 
 static const struct reason_range svm_defined[] = {
