@@ -206,13 +206,16 @@ choose_from_others()
 	choose_version || { apt_options=(); return 1; }
 }
 
+# gone TEXT: dies, and leaves why in build/SERIES/unavailable, for the tests of other series to go on.
+gone() { [ -n "$dry" ] || echo "$*" >"$build/unavailable"; die "$@"; }
+
 # no_version: why choose_version failed, and the way out.
 no_version()
 {
 	local offered
 
 	[ -n "$host_kver" ] ||
-		die "neither apt nor Debian's other releases have linux-source-$series with a kernel of the same version: add" \
+		gone "neither apt nor Debian's other releases have linux-source-$series with a kernel of the same version: add" \
 			"Debian's security archive to apt's sources, or take one of the other series, $(all_series)"
 	offered=$(apt_cache madison "linux-source-$series" | awk '{ print $3 }' | paste -s -d ' ')
 	die "$kver is of version $version, and apt offers linux-source-$series as ${offered:-nothing}: boot the kernel of" \
@@ -276,6 +279,7 @@ if [ -d "$ktree" ] && [ -f "$build/kver" ]; then
 	exit 0
 fi
 
+rm -f "$build/unavailable"
 # Measured when all is fetched and built: 4.4 GB in build/SERIES, the work tree of check included. For a host 2.3 GB while
 # the source is unpacked, 0.8 GB afterwards.
 if [ -n "$host_kver" ]; then need_disk 3; else need_disk 5; fi

@@ -309,11 +309,15 @@ class Preparations:
         """One for each release, and for all that boot it. Each kernel goes into its root when that series' lab is ready."""
         script = lab / "build-debian.sh"
         pending = {self.start(self.make, series, frozenset(self.targets[series])): series for series in self.debian}
+        ready = []
         for future in concurrent.futures.as_completed(pending):
-            future.result()
+            if future.exception():		# for which its own units wait, too
+                continue
             self.run(pending[future], "Debian's modules", [script, "root", pending[future]])
+            ready.append(pending[future])
         what = ["kernel"] if self.debian_kernel else []
-        self.run(None, "Debian's disk", [script, *what, *sorted(self.debian)])
+        if ready:
+            self.run(None, "Debian's disk", [script, *what, *sorted(ready)])
 
 
 class Unit:
@@ -469,13 +473,17 @@ def pick_words(variable, known):
     return [word for word in known if word in words] or list(known)
 
 
+def known_series():
+    """Those of patches/, the newest first."""
+    return sorted((path.parent.name for path in (top / "patches").glob("*/series")),
+                  key=lambda name: [int(part) for part in name.split(".")], reverse=True)
+
+
 def pick_units():
     """The tests of the suite, or of TEST, in groups, the longest first."""
     if len(sys.argv) != 2 or sys.argv[1] not in choices["suite"]:
         die(f"usage: [SERIES=...] [LANE=...] [TEST=...] {pathlib.Path(sys.argv[0]).name} {'|'.join(choices['suite'])}")
-    known = sorted((path.parent.name for path in (top / "patches").glob("*/series")),
-                   key=lambda name: [int(part) for part in name.split(".")], reverse=True)
-    all_series, all_lanes = pick_words("SERIES", known), pick_words("LANE", lanes)
+    all_series, all_lanes = pick_words("SERIES", known_series()), pick_words("LANE", lanes)
     tests = {path.parent.name: Test(path.parent) for path in sorted((top / "test/tests").glob("*/needs"))}
     if os.environ.get("TEST", "").split():
         picked = [tests[name] for name in pick_words("TEST", tests)]
@@ -492,8 +500,16 @@ def pick_units():
     return sorted(units, key=lambda unit: -unit.seconds)
 
 
+def unavailable(series):
+    """Why SERIES has no kernel any more, if another one has: what scripts/fetch-kernel.sh says of it."""
+    reasons = {name: build / name / "unavailable" for name in known_series()}
+    if not series or not reasons[series].exists() or all(path.exists() for path in reasons.values()):
+        return None
+    return reasons[series].read_text().strip()
+
+
 def play(unit, preparations):
-    """Runs UNIT when it can. Whatever goes wrong is a failure of its tests."""
+    """Runs UNIT when it can. Whatever goes wrong is a failure of its tests, but that Debian has its kernel no more."""
     try:
         for future in preparations:
             future.result()
@@ -502,8 +518,12 @@ def play(unit, preparations):
     except Exception as error:	# also one of this program's own
         if not processes.stopped:
             why = error if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+            reason = unavailable(unit.series)
             for test in unit.tests:
-                output.not_ok(unit.where_is(test), "it could not run", why)
+                if reason:
+                    output.print_verdict(unit.where_is(test), f"skip it could not run: {reason}")
+                else:
+                    output.not_ok(unit.where_is(test), "it could not run", why)
 
 
 def write_times(began):

@@ -56,7 +56,11 @@ verified()
 		{ echo "apt-get was called as: $(paste -s -d '|' "$work/calls")"; return 1; }
 }
 
+# told: why, to the tests, which skip that series.
+told() { grep "neither apt nor Debian's other releases" "$copy/build/$series/unavailable"; }
+
 verdict "no release has it: says so" refuses "neither apt nor Debian's other releases have linux-source-$series"
+verdict "no release has it: tells the tests" told
 verdict "the lists are verified by Debian's keyring, and the machine's apt stays as it is" verified
 rm -f "$copy/build/apt/updated"
 touch "$work/offline"
