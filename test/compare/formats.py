@@ -19,7 +19,7 @@ Log = collections.namedtuple("Log", "values numbers names")		# values: the same;
 Perf = collections.namedtuple("Perf", "exits us")
 Samples = collections.namedtuple("Samples", "seen last vcpus")
 Tap = collections.namedtuple("Tap", "plan tests")
-Traced = collections.namedtuple("Traced", "exits cycles switches")
+Traced = collections.namedtuple("Traced", "exits cycles")
 Test = collections.namedtuple("Test", "passed name skipped")		# skipped: why, or None
 
 
@@ -145,7 +145,7 @@ def histogram(path, svm):
 def traced(path):
     """What the test cycles sums up of a trace: {name: Traced}."""
     return {name: Traced(*map(int, values)) for name, *values in
-            (match(r"(\S+) (\d+) (\d+) (\d+)", line, path).groups() for line in lines(path))}
+            (match(r"(\S+) (\d+) (\d+)", line, path).groups() for line in lines(path))}
 
 
 # CPUID

@@ -133,8 +133,8 @@ class HistogramTest(FormatTest):
 
     def test_sums_of_a_trace(self):
         traced = formats.traced(FIXTURES / "cycles/traced.txt")
-        self.assertEqual(traced["cpuid"], (569, 30736394, 0))
-        self.wrong("PATH has an odd line: cpuid 1 2", formats.traced, self.written("cpuid 1 2\n"))
+        self.assertEqual(traced["cpuid"], (569, 30736394))
+        self.wrong("PATH has an odd line: cpuid 1", formats.traced, self.written("cpuid 1\n"))
 
 
 class CpuidTest(FormatTest):

@@ -183,12 +183,9 @@ class CyclesTest(JudgeTest):
     def test_too_few_are_charged(self):
         name = "not ok each reason has at least the cycles that tracing saw: "
         self.fails(("traced.txt", "(?<=cpuid 569 )[0-9]+", "90000000"),
-                   name + "cpuid: 43481126 cycles in 569 exits, traced at least 90000000 in 569")
+                   name + "cpuid: 43481126 cycles in 569 exits, traced 90000000 in 569")
         self.fails(("traced.txt", "cpuid 569", "cpuid 570"), name + "cpuid: 569 exits, traced 570")
         self.fails(("traced.txt", "cpuid", "rdtsc"), name + "rdtsc: traced 569 exits, none is in debugfs")
-
-    def test_a_switch_is_tolerated(self):
-        self.fails([("traced.txt", "(?<=cpuid 569 )[0-9]+ 0", "43681126 1")])
 
     def test_too_few_are_traced(self):
         self.fails([("traced.txt", rf"(?<={name} ){exits} ", "1 ") for name, exits in (("io", 1158), ("msr", 116))],

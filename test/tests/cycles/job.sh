@@ -12,8 +12,8 @@ cd /sys/kernel/tracing
 handler=kvm_intel:vmx_handle_exit
 [ "$(kvm_vendor)" = kvm_intel ] || handler=kvm_amd:svm_handle_exit
 
-# sum_trace: of the trace on stdin a line "NAME EXITS CYCLES SWITCHES" for each reason. The cycles leave out the time in
-# which the vCPU's thread was not on the CPU; it left SWITCHES times.
+# sum_trace: of the trace on stdin a line "NAME EXITS CYCLES" for each reason. The cycles leave out the time in which the
+# vCPU's thread was not on the CPU, and that until the vCPU is loaded again, as KVM does.
 sum_trace()
 {
 	awk '
@@ -30,21 +30,20 @@ sum_trace()
 			sub(/ rip .*/, "", name)
 			gsub(/ /, "_", name)
 			begin = tsc
-			off = left = 0
+			off = out = 0
 			pid = $(i - 1)
 			sub(/.*-/, "", pid)
 		}
-		event == "sched_switch:" && index($0, "prev_pid=" pid " ") { out = tsc; left++ }
-		event == "sched_switch:" && index($0, "next_pid=" pid " ") { off += tsc - out }
+		event == "sched_switch:" && index($0, "prev_pid=" pid " ") { out = tsc }
+		event == "loaded:" && out && index($0, "-" pid " ") { off += tsc - out; out = 0 }
 		event == "handled:" && begin {
 			exits[name]++
 			cycles[name] += tsc - begin - off
-			switches[name] += left
 			begin = 0
 		}
 		END {
 			for (name in exits)
-				printf "%s %d %.0f %d\n", name, exits[name], cycles[name], switches[name]
+				printf "%s %d %.0f\n", name, exits[name], cycles[name]
 		}'
 }
 
@@ -52,8 +51,8 @@ boot_l2
 qmp stop
 echo x86-tsc >trace_clock
 echo 32768 >buffer_size_kb
-echo "r:kvm_exit_stats/handled $handler" >kprobe_events
-for event in kvm/kvm_exit kvm_exit_stats/handled sched/sched_switch; do
+printf 'r:kvm_exit_stats/%s %s\n' handled $handler loaded kvm:kvm_arch_vcpu_load >kprobe_events
+for event in kvm/kvm_exit kvm_exit_stats/handled kvm_exit_stats/loaded sched/sched_switch; do
 	echo 1 >events/$event/enable
 done
 cp "$l2_stats/exit_stats" /out/before.stats
@@ -63,7 +62,7 @@ l2 'for i in 1 2 3 4 5; do cpuid -1 -r; done; dd if=/dev/zero of=/tmp/pages bs=1
 qmp stop
 echo 0 >tracing_on
 cp "$l2_stats/exit_stats" /out/after.stats
-for event in kvm/kvm_exit kvm_exit_stats/handled sched/sched_switch; do
+for event in kvm/kvm_exit kvm_exit_stats/handled kvm_exit_stats/loaded sched/sched_switch; do
 	echo 0 >events/$event/enable
 done
 sum_trace <trace >/out/traced.txt
