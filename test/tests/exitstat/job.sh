@@ -30,7 +30,7 @@ exact()
 {
 	local tries=1
 
-	[ "$3" != $hypercall ] || tries=5
+	[ "$3" != $hypercall ] || tries=20
 	while [ $tries -gt 0 ]; do
 		progress "exitstat $4 -- $5"
 		l2 "/job/exitstat --csv $4 -- /job/exit-workload $5" >"/out/$1.csv"
