@@ -11,7 +11,7 @@ MAKEOVERRIDES =
 
 # With make -n the scripts say what they would do.
 run = +@scripts/$(1) $(if $(findstring n,$(firstword -$(MAKEFLAGS))),-n) $(2)
-run_tests = @scripts/need-packages.sh python3 && test/run-tests.py $(1)
+run_tests = @SERIES= LANE= scripts/need-packages.sh python3 && test/run-tests.py $(1)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile

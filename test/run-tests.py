@@ -552,10 +552,12 @@ def stop(number, _frame):
 def main():
     began = time.monotonic()
     units = pick_units()
+    # A step's series and lane are set here; MAKEFLAGS, of the make that this runs under, would go before them.
+    for name in "SERIES", "LANE", "MAKEFLAGS":
+        os.environ.pop(name, None)
     build.mkdir(exist_ok=True)
     for number in ending:
         signal.signal(number, stop)
-    os.environ.pop("MAKEFLAGS", None)		# whose variables would go before those that are set here
     preparations = Preparations(units)
     threads = {unit: threading.Thread(target=play, args=(unit, preparations.want(unit)), daemon=True) for unit in units}
     alone = [unit for unit in units if unit.words("alone")]
