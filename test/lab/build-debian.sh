@@ -139,6 +139,8 @@ make_disk()
 		release=$(cat "$lab/../kver")
 		[ -d "$debian/build/$release/modules" ] || continue
 		cp -r "$lab/l1/l2" "$root/l2-$release"
+		# A whole kernel starts the same L2.
+		[ ! -e "$lab/vmlinuz-patched" ] || ln -s "l2-$release" "$root/l2-$(cat "$lab/../kernel/release")"
 		mkdir -p "$root$clone/build/$release"
 		cp -r "$debian/build/$release/modules" "$root$clone/build/$release/"
 	done
