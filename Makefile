@@ -7,7 +7,7 @@
 MAKEOVERRIDES =
 .PHONY: help demo test soak mutants shell bench hot-path report lab selftests exitstat
 .PHONY: modules install reload uninstall status kernel kernel-install kernel-deb
-.PHONY: fetch apply build export range-diff carry mbox check clean
+.PHONY: fetch apply build export range-diff carry port mbox check clean
 
 # With make -n the scripts say what they would do.
 run = +@scripts/$(1) $(if $(findstring n,$(firstword -$(MAKEFLAGS))),-n) $(2)
@@ -16,7 +16,7 @@ run_tests = @SERIES= LANE= scripts/need-packages.sh python3 && test/run-tests.py
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
 
-## In the lab; SERIES=6.1 or LANE=svm takes another kernel than the home series', another vendor than Intel:
+## In the lab; SERIES=6.12 or LANE=svm takes another kernel than the home series', another vendor than Intel:
 
 demo: lab ## the main job: build, boot L1 and in it L2, show the exits that L2 reads with cpuid
 	@test/measure/demo/run-demo.sh
@@ -96,6 +96,9 @@ range-diff: ## show how the other series differ from the home series
 
 carry: ## carry what changed in the home series to the others
 	$(call run,carry-series.sh)
+
+port: ## start the series for the next kernel from another's: FROM=7.3 TO=7.4
+	$(call run,port-series.sh)
 
 mbox: apply ## write the series as mails with all of their files, build/SERIES/series.mbox
 	$(call run,make-mbox.sh)
