@@ -206,8 +206,17 @@ choose_from_others()
 	choose_version || { apt_options=(); return 1; }
 }
 
-# gone TEXT: dies, and leaves why in build/SERIES/unavailable, for the tests of other series to go on.
-gone() { [ -n "$dry" ] || echo "$*" >"$build/unavailable"; die "$@"; }
+# gone TEXT: leaves why in build/SERIES/unavailable, for the tests of other series to go on. Dies, or if no series was asked
+# for, gets the next one.
+gone()
+{
+	[ -z "$dry" ] || die "$@"
+	echo "$*" >"$build/unavailable"
+	if [ -n "${SERIES:-}" ] || [ -e "$top/build/$(default_series)/unavailable" ]; then
+		die "$@"
+	fi
+	exec "$0"
+}
 
 # no_version: why choose_version failed, and the way out.
 no_version()
@@ -216,7 +225,7 @@ no_version()
 
 	[ -n "$host_kver" ] ||
 		gone "neither apt nor Debian's other releases have linux-source-$series with a kernel of the same version: add" \
-			"Debian's security archive to apt's sources, or take one of the other series, $(all_series)"
+			"Debian's security archive to apt's sources, or take another of the series $(all_series)"
 	offered=$(apt_cache madison "linux-source-$series" | awk '{ print $3 }' | paste -s -d ' ')
 	die "$kver is of version $version, and apt offers linux-source-$series as ${offered:-nothing}: boot the kernel of" \
 		"one of these versions, or give the source of this one as KSRC=DIR"
@@ -246,6 +255,8 @@ list_wanted()
 }
 
 one_at_a_time
+[ -n "$host_kver${SERIES:-}" ] || [ "$series" = "$home" ] ||
+	log "taking the series for Linux $series: $top/build/$home/unavailable says why not $home's"
 need_packages git xz-utils
 
 ksrc_version=

@@ -25,6 +25,17 @@ need_root() { [ -n "$dry" ] || [ "$(id -u)" -eq 0 ] || die "this needs root: run
 # all_series: in a line.
 all_series() { (cd "$top/patches" && echo */series | sed 's|/series||g'); }
 
+# default_series: the home series, or if Debian has no kernel for it any more (fetch-kernel.sh), the newest that is left.
+default_series()
+{
+	local name
+
+	for name in "$home" $(all_series | tr ' ' '\n' | sort -rV) "$home"; do
+		[ -e "$top/build/$name/unavailable" ] || break
+	done
+	echo "$name"
+}
+
 # series_of KVER: which series of patches/ is for that kernel.
 series_of()
 {
@@ -46,7 +57,7 @@ if [ -n "$host_kver" ]; then
 	series=$(series_of "$host_kver")
 	build=$top/build/$host_kver
 else
-	series=${SERIES:-$home}		# which series of patches/, e.g. 6.12
+	series=${SERIES:-$(default_series)}	# which series of patches/, e.g. 6.12
 	[ -f "$top/patches/$series/series" ] || die "there is no series for Linux $series, only for $(all_series)${host:+: boot such a kernel, or give KVER}"
 	build=$top/build/$series	# all that is downloaded or built
 	lane=${LANE:-vmx}		# what the CPU of the lab's L1 has: vmx or svm

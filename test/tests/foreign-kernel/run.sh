@@ -59,8 +59,23 @@ verified()
 # told: why, to the tests, which skip that series.
 told() { grep "neither apt nor Debian's other releases" "$copy/build/$series/unavailable"; }
 
+# takes_next: the newest series but one has been downloaded, and all scripts take it from then on.
+takes_next()
+{
+	local next
+
+	next=$(cd "$copy/patches" && printf '%s\n' */series | sed 's|/series||' | grep -vx "$series" | sort -V | tail -n 1)
+	mkdir -p "$copy/build/$next/linux"
+	echo downloaded >"$copy/build/$next/kver"
+	rm "$copy/build/$series/unavailable"
+	env -u SERIES PATH="$work/bin:$PATH" "$copy/scripts/fetch-kernel.sh" >"$work/output" 2>&1 || { cat "$work/output"; return 1; }
+	grep "^== taking the series for Linux $next: .*build/$series/unavailable" "$work/output" &&
+		[ "$(env -u SERIES bash -c '. "$0/scripts/lib.sh" && echo "$series"' "$copy")" = "$next" ]
+}
+
 verdict "no release has it: says so" refuses "neither apt nor Debian's other releases have linux-source-$series"
 verdict "no release has it: tells the tests" told
+verdict "no series is asked for: takes the newest of those that are left" takes_next
 verdict "the lists are verified by Debian's keyring, and the machine's apt stays as it is" verified
 rm -f "$copy/build/apt/updated"
 touch "$work/offline"
