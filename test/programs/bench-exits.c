@@ -26,7 +26,6 @@
 
 #define IRQ_VECTOR	0x40
 #define PIC_IMR		0x21
-#define APIC_SELF_IPI	0x3f0
 
 /* Neither the CPU nor KVM has it. */
 #define ABSENT_LEAF	0x4ffffff0
@@ -36,6 +35,7 @@
 #define FRESH_SLOT	10
 
 /* Not all versions of the library have these. */
+#define SELF_IPI		0x3f0
 #define LVT_TIMER		0x320
 #define LVT_TIMER_TSC_DEADLINE	BIT(18)
 
@@ -102,7 +102,7 @@ static void do_wrmsr_fastpath(void)
  */
 static void do_hlt(void)
 {
-	x2apic_write_reg(APIC_SELF_IPI, IRQ_VECTOR);
+	x2apic_write_reg(SELF_IPI, IRQ_VECTOR);
 	asm volatile("sti; hlt; cli; sti; nop; cli");
 }
 
