@@ -80,13 +80,16 @@ to_home() { ! SERIES=$home "$copy/scripts/carry-series.sh" >"$work/log" 2>&1 && 
 
 no_such_commit() { ! SINCE=no-such-commit carry >"$work/log" && grep -q 'is no commit' "$work/log"; }
 
-# Each of the home series' patches is in the other one, and range-diff pairs them.
+# range-diff pairs the patches that both series have, and shows the others as one's own.
 range_diff()
 {
+	local both
+
 	renew
 	SERIES=$series "$copy/scripts/range-diff.sh" >"$work/log" || return
-	[ "$(grep -cE '^ *[0-9]+: .* [=!] ' "$work/log")" -eq "$(series_patches "$top/patches/$home" | wc -l)" ] &&
-		! grep -E '^ *[0-9]+: .* < ' "$work/log"
+	both=$(comm -12 <(series_patches "$top/patches/$home" | sort) <(series_patches "$patches" | sort) | wc -l)
+	[ "$(grep -cE '^ *[0-9]+: .* [=!] ' "$work/log")" -eq "$both" ] || { cat "$work/log"; return 1; }
+	[ "$(grep -cE '^ *[0-9]+: .* < ' "$work/log")" -eq $(($(series_patches "$top/patches/$home" | wc -l) - both)) ]
 }
 
 if [ "$series" = "$home" ]; then
@@ -117,4 +120,4 @@ verdict "nothing else has changed" has_nothing_else
 verdict "a conflict stops it with one line, and nothing is written" conflict
 verdict "refused: to carry to the home series" to_home
 verdict "refused: a commit that is not there" no_such_commit
-verdict "range-diff pairs each patch of the home series" range_diff
+verdict "range-diff pairs the patches that both have" range_diff
