@@ -12,6 +12,7 @@ shift
 BUILD=$build exec unshare --mount --propagation private sh -euc '
 	root=$1
 	shift
+	mount --bind "$root" "$root"		# so that unshare works in there, too
 	mount -t proc proc "$root/proc"
 	mount -t sysfs sysfs "$root/sys"
 	mount --rbind /dev "$root/dev"
