@@ -171,9 +171,14 @@ make_work_tree()
 	worktree move "$tree" "$ktree"
 }
 
+# of_a_release: is a release's kernel wanted, e.g. 6.12+deb13, not just any?
+of_a_release() { [[ -z $host_kver && $name == *+deb* ]]; }
+
 # choose_version: sets version and kver, what to get. Fails if apt does not have it.
 choose_version()
 {
+	# The machine's lists may have another release's.
+	! of_a_release || [ ${#apt_options[@]} -gt 0 ] || return 1
 	if [ -n "$host_kver" ]; then
 		kver=$host_kver
 		if [ -n "${KSRC:-}" ]; then
@@ -197,9 +202,12 @@ choose_from_others()
 {
 	local suite suites=()
 
-	for suite in bookworm trixie trixie-backports; do
-		grep -qx "VERSION_CODENAME=$suite" /etc/os-release || suites+=("$suite")
-	done
+	case $name in
+	*+deb13) suites=(trixie) ;;
+	*)	for suite in bookworm trixie trixie-backports; do
+			grep -qx "VERSION_CODENAME=$suite" /etc/os-release || suites+=("$suite")
+		done ;;
+	esac
 	log "looking for Linux ${host_kver:-$series} in Debian's ${suites[*]}"
 	use_lists "$top/build/apt" deb "${suites[@]}" >"$build/lists.log" 2>&1 ||
 		die "the lists of Debian's ${suites[*]} cannot be had: check the network; $build/lists.log has more"
@@ -283,7 +291,8 @@ if [ -d "$ktree" ] && [ -n "$host_kver" ]; then
 	exit 0
 fi
 if [ -d "$ktree" ] && [ -f "$build/kver" ]; then
-	read -r offered _ < <(find_kernel "$ksrc_version") || offered=
+	offered=
+	of_a_release || read -r offered _ < <(find_kernel "$ksrc_version") || :
 	if [ -n "$offered" ] && [ ! -e "$(echo "$build/debs/linux-image-$(kver)_${offered}"_*.deb)" ]; then
 		log "apt now offers $series as $offered; $(kver) stays in use (remove $build to fetch again)"
 	fi
@@ -298,7 +307,7 @@ if [ -n "$host_kver" ]; then need_disk 3; else need_disk 5; fi
 if ! choose_version; then
 	# The lists may be missing or old. A user who cannot renew them may still have some.
 	[ -z "$dry" ] || no_version
-	if [ "$(id -u)" -eq 0 ] || [ -z "$(apt_cache search --names-only '^linux-source-')" ]; then
+	if ! of_a_release && { [ "$(id -u)" -eq 0 ] || [ -z "$(apt_cache search --names-only '^linux-source-')" ]; }; then
 		update_apt
 	fi
 	choose_version || choose_from_others || no_version

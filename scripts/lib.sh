@@ -58,8 +58,9 @@ if [ -n "$host_kver" ]; then
 	build=$top/build/$host_kver
 else
 	series=${SERIES:-$(default_series)}	# which series of patches/, e.g. 6.12
-	[ -f "$top/patches/$series/series" ] || die "there is no series for Linux $series, only for $(all_series)${host:+: boot such a kernel, or give KVER}"
 	build=$top/build/$series	# all that is downloaded or built
+	series=${series%+*}		# 6.12+deb13 is the series on the kernel of another release
+	[ -f "$top/patches/$series/series" ] || die "there is no series for Linux $series, only for $(all_series)${host:+: boot such a kernel, or give KVER}"
 	lane=${LANE:-vmx}		# what the CPU of the lab's L1 has: vmx or svm
 	[[ $lane =~ ^(vmx|svm)$ ]] || die "LANE=$lane: the lab's lanes are vmx and svm"
 fi

@@ -14,6 +14,7 @@ A test is a folder of test/tests. Its file "needs" begins with a comment that sa
 suite      test, or soak for what takes long
 runs       per-lane, per-series or once; by default once where boot is none, else per-lane
 lanes      where it runs, if not everywhere: words LANE or SERIES-LANE
+kernels    on which, if not on each series' own: words as 6.12+deb13, of which build/ then has a folder
 boot       what L1 boots: initramfs, debian, debian-kernel (that Debian with a whole patched kernel), or none
 group      tests with the same group share one boot of L1
 last       why it is the last one of its group
@@ -49,7 +50,7 @@ lab = top / "test/lab"
 uapi = build / "exitstat.obj/arch/x86/include/uapi"	# scripts/build-exitstat.sh puts the header there
 modules = os.environ.get("MODULES")	# test/run-mutants.sh: instead of the series'
 lanes = "svm", "vmx"
-keys = "suite runs lanes boot group last alone seconds options files programs selftests prepare".split()
+keys = "suite runs lanes kernels boot group last alone seconds options files programs selftests prepare".split()
 choices = {
     "suite": ("test", "soak"),
     "runs": ("per-lane", "per-series", "once"),
@@ -107,6 +108,8 @@ class Test:
         """Where it runs: pairs of a series and a lane, each of which may be None."""
         if self.value("runs") == "once":
             return [(None, None)]
+        if self.words("kernels"):
+            all_series = [kernel for kernel in self.words("kernels") if kernel.split("+")[0] in all_series]
         if self.value("runs") == "per-series":
             return [(series, None) for series in all_series]
         allowed = self.words("lanes") or lanes
@@ -502,10 +505,10 @@ def pick_units():
 
 def unavailable(series):
     """Why SERIES has no kernel any more, if another one has: what scripts/fetch-kernel.sh says of it."""
-    reasons = {name: build / name / "unavailable" for name in known_series()}
-    if not series or not reasons[series].exists() or all(path.exists() for path in reasons.values()):
+    reason = build / str(series) / "unavailable"
+    if not reason.exists() or all((build / name / "unavailable").exists() for name in known_series()):
         return None
-    return reasons[series].read_text().strip()
+    return reason.read_text().strip()
 
 
 def play(unit, preparations):
