@@ -29,7 +29,7 @@ start_bochs()
 		cpu: model=$model, count=$cpus:1:1, ips=50000000, reset_on_triple_fault=0
 		memory: guest=1024, host=1024
 		romimage: file=/usr/share/bochs/BIOS-bochs-latest
-		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+		vgaromimage: file=/usr/share/vgabios/vgabios.bin
 		clock: sync=$sync
 		boot: cdrom
 		ata0-master: type=cdrom, path="$work/l1.iso", status=inserted

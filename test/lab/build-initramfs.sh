@@ -57,7 +57,7 @@ list_reasons()
 pack() { (cd "$1" && find . | sort | busybox cpio -o -H newc 2>/dev/null) >"$2"; }
 
 need_packages bochsbios vgabios isolinux syslinux-common xorriso \
-	busybox-static qemu-system-x86 cpuid xz-utils zstd binutils
+	busybox-static qemu-system-x86 cpuid file xz-utils zstd binutils
 release=$(kver)
 qemu=$(command -v qemu-system-x86_64-microvm) ||
 	die "qemu-system-x86_64-microvm is missing: install Debian 12's qemu-system-x86"
