@@ -12,6 +12,7 @@ A test is a folder of test/tests. Its file "needs" begins with a comment that sa
 "KEY = VALUE", or "KEY.LANE = VALUE" for that lane only:
 
 suite      test, or soak for what takes long
+soak       the series on which a test of the suite test is of the suite soak; "others" are all but the home series
 runs       per-lane, per-series or once; by default once where boot is none, else per-lane
 lanes      where it runs, if not everywhere: words LANE or SERIES-LANE
 kernels    on which, if not on each series' own: words as 6.12+deb13, of which build/ then has a folder
@@ -49,8 +50,9 @@ build = top / "build"
 lab = top / "test/lab"
 uapi = build / "exitstat.obj/arch/x86/include/uapi"	# scripts/build-exitstat.sh puts the header there
 modules = os.environ.get("MODULES")	# test/run-mutants.sh: instead of the series'
+home = (top / "patches/HOME").read_text().strip()
 lanes = "svm", "vmx"
-keys = "suite runs lanes kernels boot group last alone seconds options files programs selftests prepare".split()
+keys = "suite soak runs lanes kernels boot group last alone seconds options files programs selftests prepare".split()
 choices = {
     "suite": ("test", "soak"),
     "runs": ("per-lane", "per-series", "once"),
@@ -103,6 +105,11 @@ class Test:
 
     def words(self, key, lane=None):
         return self.value(key, lane).split()
+
+    def suite_on(self, series):
+        """The suite it belongs to there; SERIES may be None."""
+        words = self.words("soak")
+        return "soak" if series in words or series and series != home and "others" in words else self.suite
 
     def places(self, all_series, all_lanes):
         """Where it runs: pairs of a series and a lane, each of which may be None."""
@@ -493,12 +500,14 @@ def pick_units():
         for test in picked:
             if not test.places(all_series, all_lanes):
                 die(f"TEST={test.name}: it runs on {test.value('lanes')} only")
+        wanted = choices["suite"]
     else:
-        picked = [test for test in tests.values() if test.suite == sys.argv[1]]
+        picked, wanted = tests.values(), sys.argv[1:]
     groups = collections.defaultdict(list)
     for test in sorted(picked, key=lambda test: bool(test.value("last"))):
         for place in test.places(all_series, all_lanes):
-            groups[place, test.value("group", place[1]) or test.name].append(test)
+            if test.suite_on(place[0]) in wanted:
+                groups[place, test.value("group", place[1]) or test.name].append(test)
     units = [Unit(group, *place) for (place, _), group in groups.items()]
     return sorted(units, key=lambda unit: -unit.seconds)
 
