@@ -221,6 +221,9 @@ options_are_documented()
 
 man_page() { ! man --warnings -l "$source/exitstat.1" 2>&1 >/dev/null | grep .; }
 
+# promtool_package: where Debian has it: in a package of its own since Debian 13.
+promtool_package() { if [ -n "$(apt-cache madison promtool)" ]; then echo promtool; else echo prometheus; fi; }
+
 # fetch_program PACKAGE NAME: Debian's, into $bin, without the rest of the package.
 fetch_program()
 {
@@ -305,7 +308,7 @@ for name in full_disk full_disk_later closed_output closed_pipe sigint_while_asl
 	shipped_is_static options_are_documented man_page; do
 	verdict "${name//_/ }" $name
 done
-verdict "promtool is there" fetch_program prometheus promtool
+verdict "promtool is there" fetch_program "$(promtool_package)" promtool
 verdict "node_exporter is there" fetch_program prometheus-node-exporter prometheus-node-exporter
 for options in '' -A '-a -c 1'; do
 	# shellcheck disable=SC2086	# options
