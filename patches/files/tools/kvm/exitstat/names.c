@@ -18,8 +18,19 @@ struct name {
 	const char *name;
 };
 
-static const struct name vmx_names[] = { VMX_EXIT_REASONS };
-static const struct name svm_names[] = { SVM_EXIT_REASONS };
+/* Then come names that the system's headers may lack yet. */
+static const struct name vmx_names[] = {
+	VMX_EXIT_REASONS,
+	{ 77, "TDCALL" },
+	{ 84, "MSR_READ_IMM" },
+	{ 85, "MSR_WRITE_IMM" },
+};
+
+static const struct name svm_names[] = {
+	SVM_EXIT_REASONS,
+	{ 0xa5, "buslock" },
+	{ 0xa6, "idle-halt" },
+};
 
 struct range {
 	__u32 first;
