@@ -51,7 +51,11 @@ unbuilt=()
 # programs KIND: those of the unpatched tree for x86 that build, without the series' own.
 programs()
 {
-	kgit show "$base:tools/testing/selftests/kvm/Makefile" | sed -nE "s/^$1_x86_64 \+?= *//p" |
+	local makefile
+
+	makefile=$(kgit show "$base:tools/testing/selftests/kvm/Makefile.kvm" 2>/dev/null ||
+		kgit show "$base:tools/testing/selftests/kvm/Makefile")
+	sed -nE "s/^$1_(x86|x86_64|COMMON) \+?= *//p" <<<"$makefile" | grep -v '^\$' |
 		grep -vxFf <(printf '%s\n' "${unbuilt[@]}")
 }
 
@@ -195,7 +199,7 @@ tar -C "$modules" -cf "$work/patched.tar" kvm.ko kvm-intel.ko kvm-amd.ko
 mapfile -t names < <({ programs TEST_GEN_PROGS; programs TEST_PROGS; } | sed 's,.*/,,' |
 	grep -vxFf <(printf '%s\n' "${unfit[@]}") | LC_ALL=C sort)
 changed=$(kgit diff --name-only --diff-filter=a "$base" HEAD -- tools/testing/selftests |
-	grep -vE '/(Makefile|\.gitignore)$' || :)
+	grep -vE '/(Makefile|Makefile.kvm|\.gitignore)$' || :)
 if [ -z "$changed" ]; then
 	ok "the series leaves KVM's own as they are"
 else
