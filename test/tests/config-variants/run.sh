@@ -101,6 +101,11 @@ if grep -q 'select ARCH_SUPPORTS_RT$' "$source/arch/x86/Kconfig"; then
 else
 	log "Linux $series has no PREEMPT_RT for x86: no verdict"
 fi
+if knows KVM_INTEL_TDX; then
+	variant "TDX" CONFIG_{HYPERVISOR_GUEST,X86_MCE,COMPACTION,MIGRATION,MEMORY_ISOLATION,CMA,INTEL_TDX_HOST,KVM_INTEL_TDX}=y
+else
+	log "Linux $series has no TDX: no verdict"
+fi
 make_args=(LLVM=1)
 variant "clang" CONFIG_CC_IS_CLANG=y
 make_args=()
