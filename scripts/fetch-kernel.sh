@@ -264,7 +264,7 @@ list_wanted()
 
 one_at_a_time
 [ -n "$host_kver${SERIES:-}" ] || [ "$series" = "$home" ] ||
-	log "taking the series for Linux $series: $top/build/$home/unavailable says why not $home's"
+	log "taking the series for Linux $series: $top/build/$home/unavailable says why not $home's; remove it to look again"
 need_packages git xz-utils
 
 ksrc_version=
