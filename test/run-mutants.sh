@@ -56,7 +56,7 @@ lane_tests()
 	for needs in "$top"/test/tests/*/needs; do
 		name=${needs%/needs}
 		if grep -qx 'suite = test' "$needs" && grep -qx 'boot = initramfs' "$needs" &&
-		   { ! grep -q '^lanes' "$needs" || grep -q "^lanes.*$lane" "$needs"; }; then
+		   { ! grep -q '^lanes' "$needs" || grep -qE "^lanes =(.* )?($series-)?$lane( |$)" "$needs"; }; then
 			echo "${name##*/}"
 		fi
 	done
