@@ -102,7 +102,7 @@ else
 	log "Linux $series has no PREEMPT_RT for x86: no verdict"
 fi
 if knows KVM_INTEL_TDX; then
-	variant "TDX" CONFIG_{HYPERVISOR_GUEST,X86_MCE,COMPACTION,MIGRATION,MEMORY_ISOLATION,CMA,INTEL_TDX_HOST,KVM_INTEL_TDX}=y
+	variant "TDX" CONFIG_{HYPERVISOR_GUEST,X86_X2APIC,X86_MCE,COMPACTION,CMA,INTEL_TDX_HOST,KVM_INTEL_TDX}=y
 else
 	log "Linux $series has no TDX: no verdict"
 fi

@@ -152,13 +152,14 @@ static void test_abi_subleaves(void)
 static void test_abi_tsc(void)
 {
 	u32 tsc_khz = vcpu_read(main_vcpu, LEAF_ABI, 1).ecx, now;
-	struct kvm_vm *vm = exit_stats_create_vm(0, NULL);
+	struct kvm_vm *vm = vm_create(1);
 	struct kvm_vcpu *vcpu;
 
 	/* KVM takes a VM's frequency as long as there's no vCPU. */
 	check(!__vm_ioctl(vm, KVM_SET_TSC_KHZ, (void *)(2ul * tsc_khz)),
 	      "KVM can't give a guest twice the frequency");
 	vcpu = exit_stats_add_vcpu(vm, 0);
+	sync_global_to_guest(vm, is_svm);
 	now = vcpu_read(vcpu, LEAF_ABI, 1).ecx;
 	check(now == tsc_khz, "TSC of %u kHz, was %u", now, tsc_khz);
 
