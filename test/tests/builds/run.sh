@@ -23,7 +23,7 @@ kvm_make() { KDOC_WERROR=0 kmake -C "$tree" M="$tree/arch/x86/kvm" W=1 KCFLAGS="
 build_commit()
 {
 	{
-		git -C "$tree" checkout -q --detach "$1" && kvm_make CONFIG_KVM_WERROR=y modules
+		git -C "$tree" checkout -q --force --detach "$1" && kvm_make CONFIG_KVM_WERROR=y modules
 	} >"$2" 2>&1 || { grep -m 1 -E 'error|warning' "$2" || tail -n 1 "$2"; return 1; }
 }
 
