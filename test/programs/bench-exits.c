@@ -23,6 +23,7 @@
 
 #define BATCHES		200
 #define ITERATIONS	16
+#define MAX_LATE	4	/* interrupts; 1 has been seen */
 
 #define IRQ_VECTOR	0x40
 #define PIC_IMR		0x21
@@ -219,7 +220,7 @@ int main(void)
 	sync_global_from_guest(vm, best);
 	sync_global_from_guest(vm, interrupts);
 	/* One may be late where the host's timer comes between; then its batch isn't among the best. */
-	TEST_ASSERT(interrupts > BATCHES * ITERATIONS * 9 / 10,
+	TEST_ASSERT(interrupts + MAX_LATE >= BATCHES * ITERATIONS,
 		    "%lu HLTs got %lu interrupts", (unsigned long)BATCHES * ITERATIONS, (unsigned long)interrupts);
 
 	/* Rounded: the host's timer and the ucall add less than a tenth. */
