@@ -30,7 +30,8 @@ compile()
 	made=${made%/*}/.${made##*/}.o.cmd
 	command=$(sed -nE '1 { s/ -Wp,-MMD,[^ ]*//; s/^(saved)?cmd_[^ ]* := (.*) -c -o .*/\2/p }' "$made")
 	[ -n "$command" ] || die "$made has no command that compiles"
-	"${in_debian[@]}" sh -c "cd $ktree && $command -I$kvm -g -gdwarf-4 -c -o $object $1"
+	# Without ccache, which writes the paths of another tree into the object.
+	"${in_debian[@]}" sh -c "cd $ktree && CCACHE_DISABLE=1 $command -I$kvm -g -gdwarf-4 -c -o $object $1"
 }
 
 log "compiling with debug information"
