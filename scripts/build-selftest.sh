@@ -9,7 +9,7 @@
 # shellcheck source=scripts/lib-build.sh
 . "$top/scripts/lib-build.sh"
 
-[ $# -gt 0 ] || set -- x86/exit_stats_test x86/exit_stats_scenarios_test x86/exit_stats_vms_test kvm_binary_stats_test
+[ $# -gt 0 ] || set -- x86/exit_stats_test x86/exit_stats_ledger_test x86/exit_stats_scenarios_test x86/exit_stats_vms_test kvm_binary_stats_test
 plan "build $* into $selftests"
 [ -d "$ktree" ] || die "no kernel source yet: run 'make fetch'"
 need_packages binutils

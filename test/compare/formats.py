@@ -11,7 +11,9 @@ import re
 from verdicts import Wrong, require
 
 Row = collections.namedtuple("Row", "name exits cycles")
-Table = collections.namedtuple("Table", "rows other total")		# rows: {reason: Row}
+Table = collections.namedtuple("Table", "rows other total ledger user")	# rows: {reason: Row}, ledger: {state: State},
+										# user: {reason as it is written: (exits, cycles)}
+State = collections.namedtuple("State", "times cycles")
 Histogram = collections.namedtuple("Histogram", "trigger counts")	# counts: {key: hits}
 Leaf = collections.namedtuple("Leaf", "leaf index eax ebx ecx edx")
 Leaves = collections.namedtuple("Leaves", "announced values undefined")	# values: {(reason or "all", unit): value}
@@ -69,16 +71,31 @@ def spell(reason, svm):
 
 # debugfs
 
-TABLE_ROW = r" *(0x[0-9a-f]+|\d+|-|total) +(.*?) +(\d+) +(\d+) +(\d+)"
+# A kernel of ABI version 1 has no ledger, and two columns less.
+TABLE_HEADER = r" *reason +name +exits +cycles +cycles/exit( +user_exits +user_cycles)?"
+TABLE_ROW = r" *(0x[0-9a-f]+|\d+|-|total) +([^ \d].*?|) +(\d+) +(\d+) +(\d+)(?: +(\d+) +(\d+))?"
+LEDGER_HEADER = r" *state +times +cycles"
+LEDGER_ROW = r" *([a-z]+) +(\d+) +(\d+)"
 
 
-def parse_table(path, rows_text):
-    rows, other, total = {}, Row("OTHER", 0, 0), None
-    for line in rows_text:
-        if line.split() == ["reason", "name", "exits", "cycles", "cycles/exit"]:
-            continue
-        reason, name, exits, cycles, _ = match(TABLE_ROW, line, path).groups()
-        row = Row(name.replace(" ", "_"), int(exits), int(cycles))
+def split_table(path, text):
+    """The lines of the ledger and those of the exit reasons, without their headers."""
+    first = next((i for i, line in enumerate(text) if re.fullmatch(TABLE_HEADER, line)), None)
+    require(first is not None, f"{path} has no table")
+    require(first == 0 or re.fullmatch(LEDGER_HEADER, text[0]), f"{path} does not begin with a ledger")
+    return text[1:first], text[first + 1:]
+
+
+def parse_table(path, text):
+    rows, other, total, user = {}, Row("OTHER", 0, 0), None, {}
+    states, reasons = split_table(path, text)
+    ledger = {state: State(int(times), int(cycles))
+              for state, times, cycles in (match(LEDGER_ROW, line, path).groups() for line in states)}
+    for line in reasons:
+        reason, name, *numbers_of = match(TABLE_ROW, line, path).groups(default="0")
+        exits, cycles, _, *completed = map(int, numbers_of)
+        row = Row(name.replace(" ", "_"), exits, cycles)
+        user[reason] = tuple(completed)
         if reason == "total":
             total = row
         elif reason == "-":
@@ -86,7 +103,7 @@ def parse_table(path, rows_text):
         else:
             rows[int(reason, 0)] = row
     require(total, f"{path} has no total")
-    return Table(rows, other, total)
+    return Table(rows, other, total, ledger, user)
 
 
 def table(path):
@@ -96,7 +113,8 @@ def table(path):
 
 def means(path):
     """The rows' exits, cycles and cycles/exit."""
-    return [tuple(map(int, match(TABLE_ROW, line, path).groups()[2:])) for line in lines(path)[1:]]
+    _, reasons = split_table(path, lines(path))
+    return [tuple(map(int, match(TABLE_ROW, line, path).groups()[2:5])) for line in reasons]
 
 
 def tables(path):
@@ -104,7 +122,8 @@ def tables(path):
     rows = collections.defaultdict(list)
     for line in lines(path):
         who, row = match(r"(vm|vcpu\d+) (.*)", line, path).groups()
-        rows[who].append(row)
+        if row:
+            rows[who].append(row)
     return {who: parse_table(path, text) for who, text in rows.items()}
 
 

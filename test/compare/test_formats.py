@@ -78,13 +78,14 @@ class TableTest(FormatTest):
 
     def test_means(self):
         self.assertEqual(formats.means(FIXTURES / "cycles/before.stats")[0], (1, 4030598, 4030598))
-        self.wrong("PATH has an odd line: 10 CPUID 1 2", formats.means, self.written("reason\n10 CPUID 1 2\n"))
+        self.wrong("PATH has an odd line: 10 CPUID 1 2", formats.means,
+                   self.written("reason name exits cycles cycles/exit\n10 CPUID 1 2\n"))
 
     def test_a_broken_table(self):
         self.wrong("PATH has no total", formats.table, self.changed("counters/after.stats", "^ +total.*\n", ""))
         self.wrong("PATH has an odd line: 48  EPT_VIOLATION  1946", formats.table,
                    self.changed("counters/after.stats", "^ +48 .*", " 48  EPT_VIOLATION  1946"))
-        self.wrong("PATH has an odd line: reason  name  exits", formats.table,
+        self.wrong("PATH has no table", formats.table,
                    self.changed("counters/after.stats", "^ +reason .*", " reason  name  exits"))
 
     def test_the_tables_of_a_vm(self):
@@ -94,6 +95,17 @@ class TableTest(FormatTest):
         self.assertNotIn(0x89, tables["vcpu0"].rows)
         self.assertEqual(tables["vm"].total.exits, 12696)
         self.wrong("PATH has an odd line: vcpu  total", formats.tables, self.written("vcpu  total\n"))
+
+    def test_a_table_with_a_ledger(self):
+        table = formats.table(FIXTURES / "ledger/vcpu.stats")
+        self.assertEqual(table.ledger["halted"], (64, 7644481702))
+        self.assertEqual(table.ledger["wall"].cycles, sum(state.cycles for name, state in table.ledger.items() if name != "wall"))
+        self.assertEqual(table.ledger["vmm"].cycles, table.user["total"][1])
+        self.assertEqual((table.rows[0x7b].exits, table.user["0x7b"][0]), (19687, 19624))
+        self.wrong("PATH has an odd line: halted  0", formats.table,
+                   self.changed("ledger/vcpu.stats", "^ +halted .*", " halted  0"))
+        self.wrong("PATH does not begin with a ledger", formats.table,
+                   self.changed("ledger/vcpu.stats", "^ +state .*\n", ""))
 
 
 class HistogramTest(FormatTest):

@@ -195,11 +195,11 @@ table_field()
 	awk -v row="$2" -v field="$3" '
 		{
 			name = $1 == "total" ? $1 : $2
-			for (i = 3; i < NF - 2; i++)
+			for (i = 3; i < NF - 4; i++)
 				name = name " " $i
 		}
 		$1 == row || tolower(name) == tolower(row) {
-			value = field == "reason" ? $1 : $(field == "exits" ? NF - 2 : NF - 1)
+			value = field == "reason" ? $1 : $(field == "exits" ? NF - 4 : NF - 3)
 		}
 		END { print value == "" ? 0 : value }' "$1"
 }

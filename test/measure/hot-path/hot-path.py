@@ -25,8 +25,8 @@ LINE = 64
 MIXED = 12
 # Called in a hook's statement, and the same in a kernel without the series.
 STOCK = "kvm_read_l1_tsc"
-# Whether accounting is on, and whether the exit was counted: the compare before a jump that is taken if not.
-SWITCH = re.compile(r"cmpb? +\$0x0,kvm_exit_stats_enabled\(%rip\)|cmpb? +\$0xff,")
+# Whether accounting is on, or the exit was charged, and thus accounting is off: the compare before a jump.
+SWITCH = re.compile(r"cmpb? +\$0x0,(?:(kvm_exit_stats_enabled)\(%rip\)|0x)")
 SETS_FLAGS = re.compile("(?!mov|lea|nop|j)")
 HOOK = re.compile(r"\bkvm_exit_(stats_\w+|tsc)\(")
 
@@ -112,7 +112,7 @@ class Hook:
         above = (line for line in reversed(code.text[:lines[0] - 1]) if line.strip())
         self.block = next(line for line in above if len(re.match(r"\t*", line)[0]) < self.depth).strip(" \t{")
         self.instructions = []
-        self.at_exit = not any(re.search("kvm_exit_stats_(init|resume)", line) for line in self.source)
+        self.at_exit = not any(re.search("kvm_exit_stats_(init|load|put|(un)?halt|(enter|leave)_run)", line) for line in self.source)
         self.at_every_exit = self.at_exit and self.depth == 1
 
     def order(self):
@@ -207,15 +207,16 @@ class Code:
         """What may follow each instruction; or, with accounting on or off, what usually does: jumps on a condition are
         for the unusual."""
         code = self.functions[function]
-        switches = {i for hook in self.hooks if hook.function == function for i in hook.instructions if SWITCH.match(i.text)}
+        switches = {i: bool(match[1]) for hook in self.hooks if hook.function == function
+                    for i in hook.instructions if (match := SWITCH.match(i.text))}
         known = {(i.section, i.address): i for i in code}
         graph = {}
-        switch = False
+        switch = None
         for i, following in zip(code, [*code[1:], None]):
             target = known.get(i.target)
-            switch = i in switches or switch and not SETS_FLAGS.match(i.text)
-            if on is not None and switch and re.match("jn?e ", i.text):
-                after = [target if on == i.text.startswith("jne") else following]
+            switch = switches.get(i, None if SETS_FLAGS.match(i.text) else switch)
+            if on is not None and switch is not None and re.match("jn?e ", i.text):
+                after = [target if (on == switch) == i.text.startswith("jne") else following]
             elif i.key and on is None:
                 after = [following, target]
             elif re.match("jmp|ret", i.text):
@@ -229,7 +230,7 @@ class Code:
 def members(path, struct):
     """Offset, size and name of the members of a struct, and its size and alignment."""
     text = run("pahole", "-C", struct, path)
-    found = re.findall(r"^\t\S.*?(\w+)(?:\[\d+\])*(?: __attribute__\S+)?; +/\* +(\d+) +(\d+) \*/", text, re.M)
+    found = re.findall(r"^\t+\S.*?(\w+)(?:\[\d+\])*(?: __attribute__\S+)?; +/\* +(\d+) +(\d+) \*/", text, re.M)
     align = re.search(r"^} __attribute__\(\(__aligned__\((\d+)\)\)\)", text, re.M)
     size = int(re.search(r"/\* size: (\d+)", text)[1])
     return [(int(offset), int(length), name) for name, offset, length in found], size, int(align[1]) if align else 8
@@ -267,7 +268,7 @@ def memory(text):
 
 
 HANDLED, REENTERS = "exit that handle_exit() handles", "exit after which the fastpath re-enters"
-OURS = ["arch.exit_tsc", "arch.exit_slot", "stat.exit_counts", "stat.exit_cycles"]
+OURS = ["arch.exit_tsc", "arch.exit_slot", "arch.exit_charged", "stat.exit_counts", "stat.exit_cycles", "stat.kvm_cycles"]
 
 
 def vcpu_register(hook, layout):

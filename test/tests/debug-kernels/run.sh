@@ -78,7 +78,7 @@ passed_selftest()
 # functions has nothing to do with the statistics. Those are kept in FILE.races; KVM has some of its own.
 drop_others_races()
 {
-	local ours='exit_(stats|sum)|vcpu_(run|enter_guest|ioctl_run|load|create)|stats?_(read|get)|copy_to_user'
+	local ours='exit_(stats|sum)|ledger|copy_stat|vcpu_(run|enter_guest|ioctl_run|load|create)|stats?_(read|get)|copy_to_user'
 
 	awk -v races="$1.races" -v ours="$ours" '
 		function is_ours(title,	names, n, i) {

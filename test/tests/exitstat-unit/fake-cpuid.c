@@ -9,6 +9,8 @@
  *	session N, tsc KHZ, off		what the leaves tell; off: nothing is counted
  *	cpus N...			that are online
  *	count CPU REASON EXITS CYCLES	what is counted there
+ *	user REASON EXITS CYCLES	what userspace completed
+ *	state N TIMES CYCLES		where the VM's, and its vCPUs', time went; the leaves of it are there then
  *	next [N]			the next act begins: after a sleep, or N CPUIDs later
  *
  * An act begins with all that was so before. Each CPUID of exitstat is an exit of 1000 cycles on its CPU.
@@ -35,6 +37,9 @@ struct act {
 	bool online[CPUS];
 	long cpuids;			/* until it ends, 0: it doesn't */
 	struct counts counts[CPUS][NUMBERS];
+	struct counts user[NUMBERS];
+	struct state_counts states[NR_STATES];
+	bool ledger;
 };
 
 static struct act acts[ACTS];
@@ -97,7 +102,12 @@ static void __attribute__((constructor)) load(void)
 			while (i--)
 				a->online[n[i]] = true;
 		} else if (!strcmp(word, "count")) {
-			a->counts[n[0]][number_index(n[1])] = (struct counts){ n[2], n[3] };
+			a->counts[n[0]][number_index(n[1])] = (struct counts){ n[2], n[3], 0, 0 };
+		} else if (!strcmp(word, "user")) {
+			a->user[number_index(n[0])] = (struct counts){ n[1], n[2], 0, 0 };
+		} else if (!strcmp(word, "state")) {
+			a->states[n[0]] = (struct state_counts){ n[1], n[2] };
+			a->ledger = true;
 		} else if (!strcmp(word, "next")) {
 			a->cpuids = n[0];
 			a[1] = a[0];
@@ -141,7 +151,7 @@ struct regs cpuid(__u32 leaf, __u32 index)
 	if (leaf == 1)
 		return (struct regs){ .ecx = getenv("EXITSTAT_METAL") ? 0 : 1u << 31 };
 	/* Intel's answer for a leaf that does not exist. */
-	if (a->vendor == NONE || leaf < 0x4ffffff9 || leaf > 0x4fffffff)
+	if (a->vendor == NONE || leaf < (a->ledger ? 0x4ffffff6 : 0x4ffffff9) || leaf > 0x4fffffff)
 		return (struct regs){ 0x7, 0x340, 0x340, 0x1 };
 
 	if (a->cpuids && !--acts[act].cpuids)
@@ -161,7 +171,16 @@ struct regs cpuid(__u32 leaf, __u32 index)
 		if (!index)
 			return (struct regs){ a->version, 0x454d564b, 0x53746978, 0x73746174 };
 		return (struct regs){ a->vendor == SVM ? 0x403 : 79,
-			(a->vendor == SVM ? 2 : 1) | (a->off ? 0 : 1u << 31), a->tsc, a->session };
+			(a->vendor == SVM ? 2 : 1) | (a->ledger ? 4 : 0) | (a->off ? 0 : 1u << 31), a->tsc, a->session };
+	case 0x4ffffff6:
+	case 0x4ffffff7:
+		if (index >= NR_STATES)
+			return (struct regs){ .edx = -1 };
+		return split(a->states[index].cycles, a->states[index].times);
+	case 0x4ffffff8:
+		if (!is_defined(a, index))
+			return (struct regs){ .edx = -1 };
+		return split(a->user[number_index(index)].exits, a->user[number_index(index)].cycles);
 	case 0x4ffffff9:
 	case 0x4ffffffa:
 		if (!is_defined(a, index))

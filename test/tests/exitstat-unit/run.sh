@@ -98,6 +98,11 @@ check_host()
 	kill "$web" "$amd"
 
 	rm -r "${debugfs:?}"/*
+	start_vm ledger -name web
+	run_transcript host-ledger.transcript "s/\b$vm\b/WEB/g; s/ +/ /g"
+	kill "$vm"
+
+	rm -r "${debugfs:?}"/*
 	start_vm newer --name debug-threads=on,guest=new
 	run_transcript host-newer.transcript "s/\b$vm\b/NEW/g; s/ +/ /g"
 	ln -sf exit_stats "$debugfs/$vm-11/exit_stats"

@@ -44,12 +44,11 @@ exact()
 show_debugfs()
 {
 	awk -v vcpu="$1" '
-		$1 == "reason" || $1 == "total" { next }
-		{
+		$1 == "-" || $1 ~ /^[0-9]/ {
 			name = $2
-			for (i = 3; i < NF - 2; i++)
+			for (i = 3; i < NF - 4; i++)
 				name = name " " $i
-			print vcpu "," ($1 == "-" ? "" : $1) "," (name == "-" ? "" : name) "," $(NF - 2) "," $(NF - 1)
+			print vcpu "," ($1 == "-" ? "" : $1) "," (name == "-" ? "" : name) "," $(NF - 4) "," $(NF - 3)
 		}' "$2/exit_stats"
 }
 
@@ -58,12 +57,21 @@ paused()
 {
 	sort >"/out/$1-debugfs.csv"
 	# shellcheck disable=SC2086	# options
-	/job/exitstat --csv -p "$l2_pid" $2 | tail -n +2 | cut -d , -f 5-9 | sort >"/out/$1.csv"
+	/job/exitstat --csv -p "$l2_pid" $2 | awk -F , 'NR > 1 && $14 == ""' | cut -d , -f 5-9 | sort >"/out/$1.csv"
 	expect "$1-as-in-debugfs" "whether they differ" "$(status_of cmp "/out/$1.csv" "/out/$1-debugfs.csv")" -eq 0
 }
 
 # total FILE: the exits in it.
 total() { awk -F , '{ sum += $4 } END { print sum + 0 }' "$1"; }
+
+# share STATE FILE: in percent, of all time in exitstat's CSV.
+share()
+{
+	awk -F , -v state="$1" '
+		$14 != "" { all += $9 }
+		$14 == state { its = $9 }
+		END { print all ? int(100 * its / all) : 0 }' "$2"
+}
 
 # status_of COMMAND...: its exit status.
 status_of()
@@ -77,6 +85,12 @@ status_of()
 l2_qemu_args="-smp 2"
 boot_l2
 expect l2-has-two-cpus "CPUs in L2" "$(l2 nproc)" -eq 2
+
+progress "exitstat in an idle L2, and in one that computes"
+l2 '/job/exitstat --csv -- /bin/busybox sleep 2' >/out/idle.csv
+expect idle-is-halted "percent" "$(share halted /out/idle.csv)" -gt 50
+l2 '/job/exitstat --csv -c 0 -- sh -c "i=0; while [ \$i -lt 50000 ]; do i=\$((i + 1)); done"' >/out/busy.csv
+expect busy-is-guest "percent" "$(share guest /out/busy.csv)" -gt 50
 
 progress "exitstat in L2"
 l2 '/job/exitstat' >/out/l2-table.txt

@@ -22,6 +22,7 @@ run_series()
 {
 	run_selftest "vms${1:+-$1}" exit_stats_vms_test
 	run_selftest "interface${1:+-$1}" exit_stats_test
+	run_selftest "ledger${1:+-$1}" exit_stats_ledger_test
 	run_selftest "scenarios${1:+-$1}" exit_stats_scenarios_test
 }
 

@@ -47,7 +47,8 @@ qmp query-stats '"target": "vcpu", "providers": [{"provider": "kvm", "names": ["
 echo "$qmp_answer" >/out/query-stats.json
 qmp human-monitor-command '"command-line": "info stats vcpu"'
 echo "$qmp_answer" >/out/info-stats.json
-expect "debugfs has no half of an array" files "$(count_files 'exit_c*')" -eq 0
+expect "debugfs has no half of an array" files "$(count_files 'exit_[cu]*')" -eq 0
+expect "debugfs has no file of a state, which would be incomplete" files "$(count_files '*_cycles')" -eq 0
 for file in exits halt_exits halt_wait_hist; do
 	expect "debugfs still has $file, of all VMs and of this one" files "$(count_files $file)" -eq 2
 done

@@ -54,6 +54,17 @@ struct options opt = {
 };
 
 __u32 tsc_khz;
+bool ledger;
+
+const char * const state_names[NR_STATES] = {
+	[STATE_GUEST] = "guest",
+	[STATE_KVM] = "kvm",
+	[STATE_VMM] = "vmm",
+	[STATE_HALTED] = "halted",
+	[STATE_PREEMPTED] = "preempted",
+	[STATE_BLOCKED] = "blocked",
+	[STATE_OUTSIDE] = "outside",
+};
 
 static bool guest;
 static double interval;
@@ -147,8 +158,17 @@ static void take_out_own(struct sample *diff, struct view *v, __u64 reads)
 		cycles = c->cycles;
 	c->exits -= reads;
 	c->cycles -= cycles;
+	if (cycles < v->states[STATE_KVM].cycles)
+		v->states[STATE_KVM].cycles -= cycles;
 	diff->own.exits += reads;
 	diff->own.cycles += cycles;
+}
+
+/* The guest's time is a difference, and may seem to go back a bit. */
+static void subtract_state(struct state_counts *s, const struct state_counts *old)
+{
+	s->times -= old->times;
+	s->cycles = s->cycles > old->cycles ? s->cycles - old->cycles : 0;
 }
 
 /* Return false if the counters started anew in between. */
@@ -184,7 +204,12 @@ static bool subtract(const struct sample *old, const struct sample *new, struct 
 			d->counts[j].cycles -= o->counts[j].cycles;
 			if ((__s64)d->counts[j].exits < 0 || (__s64)d->counts[j].cycles < 0)
 				return false;
+			d->counts[j].user_exits -= o->counts[j].user_exits;
+			d->counts[j].user_cycles -= o->counts[j].user_cycles;
 		}
+		memcpy(d->states, v->states, sizeof(d->states));
+		for (j = STATE_GUEST; o && j < NR_STATES; j++)
+			subtract_state(&d->states[j], &o->states[j]);
 		if (guest && cpuid_reason >= 0)
 			take_out_own(diff, d, v->reads - (o ? o->reads : 0));
 	}

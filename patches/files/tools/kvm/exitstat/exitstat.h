@@ -34,7 +34,29 @@ const char *reason_name(const struct reason *r);
 struct counts {
 	__u64 exits;
 	__u64 cycles;
+	__u64 user_exits;	/* of these exits, those that userspace completed */
+	__u64 user_cycles;
 };
+
+/* Where a vCPU's time goes; the numbers are those of the CPUID leaves. */
+enum state {
+	STATE_GUEST = 1,
+	STATE_KVM,
+	STATE_VMM,
+	STATE_HALTED,
+	STATE_PREEMPTED,
+	STATE_BLOCKED,
+	STATE_OUTSIDE,
+	NR_STATES,
+};
+
+struct state_counts {
+	__u64 times;
+	__u64 cycles;
+};
+
+extern const char * const state_names[NR_STATES];
+extern bool ledger;		/* does KVM know states, and what userspace completes? */
 
 #define WHOLE_VM	-1
 #define EACH_VCPU	-2
@@ -47,6 +69,7 @@ struct view {
 	char vm[64];		/* name, on the host */
 	__u64 reads;		/* our own CPUIDs that are counted there */
 	struct counts counts[MAX_REASONS];
+	struct state_counts states[NR_STATES];
 };
 
 struct sample {

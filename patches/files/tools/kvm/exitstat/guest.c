@@ -18,15 +18,10 @@ bool guest_probe(void)
 {
 	struct regs r = cpuid(KVM_CPUID_EXIT_STATS_SIGNATURE, 0);
 
-	if (r.ebx != KVM_CPUID_EXIT_STATS_SIGNATURE_EBX ||
-	    r.ecx != KVM_CPUID_EXIT_STATS_SIGNATURE_ECX ||
-	    r.edx != KVM_CPUID_EXIT_STATS_SIGNATURE_EDX)
-		return false;
-
-	if (r.eax != KVM_CPUID_EXIT_STATS_ABI_VERSION)
-		errx(2, "the host has version %u of the CPUID leaves, not %u", r.eax,
-		     KVM_CPUID_EXIT_STATS_ABI_VERSION);
-	return true;
+	/* Later versions of the ABI only add to the first. */
+	return r.ebx == KVM_CPUID_EXIT_STATS_SIGNATURE_EBX &&
+	       r.ecx == KVM_CPUID_EXIT_STATS_SIGNATURE_ECX &&
+	       r.edx == KVM_CPUID_EXIT_STATS_SIGNATURE_EDX;
 }
 
 static void add_reason_if_defined(__u32 number)
@@ -45,6 +40,7 @@ void guest_init(void)
 
 	svm = info.ebx & KVM_CPUID_EXIT_STATS_F_SVM;
 	tsc_khz = info.ecx;
+	ledger = info.ebx & KVM_CPUID_EXIT_STATS_F_LEDGER;
 	if (!(info.ebx & KVM_CPUID_EXIT_STATS_F_ACTIVE))
 		warnx("the host does not count at present: the numbers stand still");
 
@@ -61,6 +57,31 @@ static __u32 read_session(int cpu)
 {
 	reads[cpu + 1]++;
 	return cpuid(KVM_CPUID_EXIT_STATS_SIGNATURE, 1).edx;
+}
+
+static void read_states(struct view *v, int cpu)
+{
+	__u32 leaf = cpu == WHOLE_VM ? KVM_CPUID_EXIT_STATS_STATE_VM :
+				       KVM_CPUID_EXIT_STATS_STATE_VCPU;
+	struct regs r;
+	int i;
+
+	for (i = STATE_GUEST; i < NR_STATES; i++) {
+		r = cpuid(leaf, i);
+		reads[cpu + 1]++;
+		v->states[i].cycles = (__u64)r.ebx << 32 | r.eax;
+		v->states[i].times = (__u64)r.edx << 32 | r.ecx;
+	}
+}
+
+/* There is a leaf of the VM only. */
+static void read_user(struct counts *c, __u32 reason)
+{
+	struct regs r = cpuid(KVM_CPUID_EXIT_STATS_USER, reason);
+
+	reads[WHOLE_VM + 1]++;
+	c->user_exits = (__u64)r.ebx << 32 | r.eax;
+	c->user_cycles = (__u64)r.edx << 32 | r.ecx;
 }
 
 /* Return false if counters started anew meanwhile, i.e. nothing fits. */
@@ -86,7 +107,11 @@ static bool read_view(struct sample *s, int cpu)
 		reads[cpu + 1]++;
 		if (i == cpuid_reason)
 			v->reads = reads[cpu + 1];
+		if (ledger && cpu == WHOLE_VM && v->counts[i].exits)
+			read_user(&v->counts[i], reasons[i].number);
 	}
+	if (ledger)
+		read_states(v, cpu);
 
 	return session == s->session && read_session(cpu) == session;
 }

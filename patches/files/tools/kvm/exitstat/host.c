@@ -158,13 +158,20 @@ static int get_reason(__u32 number)
 	return i;
 }
 
-/* Rows are: reason, name, which may hold blanks, exits, cycles, average. */
+/*
+ * Rows are: reason, name, which may hold blanks, exits, cycles, average; then, if
+ * KVM has a ledger, exits that userspace completed, and its cycles.
+ */
 static void parse_row(char *line, struct view *v)
 {
-	struct counts c, *counts;
+	struct counts c = { 0 }, *counts;
 	__u32 number;
 	char *end;
 
+	if (ledger) {
+		c.user_cycles = cut_number(line);
+		c.user_exits = cut_number(line);
+	}
 	cut_number(line);
 	c.cycles = cut_number(line);
 	c.exits = cut_number(line);
@@ -173,10 +180,30 @@ static void parse_row(char *line, struct view *v)
 	counts = &v->counts[end == line ? other : get_reason(number)];
 	counts->exits += c.exits;
 	counts->cycles += c.cycles;
+	counts->user_exits += c.user_exits;
+	counts->user_cycles += c.user_cycles;
+}
+
+/* Rows above it are: state, times, cycles. */
+static void parse_state(char *line, struct view *v)
+{
+	__u64 cycles = cut_number(line), times = cut_number(line);
+	char name[16];
+	int i;
+
+	if (sscanf(line, "%15s", name) != 1)
+		return;
+	for (i = STATE_GUEST; i < NR_STATES; i++) {
+		if (!strcmp(name, state_names[i])) {
+			v->states[i].cycles += cycles;
+			v->states[i].times += times;
+		}
+	}
 }
 
 static void read_table(struct sample *s, const struct vm *vm, const char *dir, int vcpu)
 {
+	bool in_table = false;
 	char path[PATH_MAX], line[256];
 	struct view *v;
 	FILE *f;
@@ -194,8 +221,14 @@ static void read_table(struct sample *s, const struct vm *vm, const char *dir, i
 	v = get_view(s, vm, vcpu);
 	while (fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = '\0';
-		if (!strstr(line, "cycles/exit") && !strstr(line, "total "))
+		if (strstr(line, "cycles/exit")) {
+			ledger = strstr(line, "user_cycles");
+			in_table = true;
+		} else if (in_table && !strstr(line, "total ")) {
 			parse_row(line, v);
+		} else if (!in_table) {
+			parse_state(line, v);
+		}
 	}
 	fclose(f);
 }

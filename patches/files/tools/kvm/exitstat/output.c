@@ -2,6 +2,7 @@
 /*
  * How exitstat prints what it has read.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,8 @@
 
 static struct counts sums[MAX_REASONS];	/* of all views */
 static struct counts total;		/* of all reasons */
+static struct state_counts states[NR_STATES];	/* of all views */
+static __u64 wall;			/* cycles of all states */
 static int rows[MAX_REASONS];		/* reasons to show, in order */
 static int nr_rows;
 
@@ -65,20 +68,33 @@ static bool is_shown(const struct counts *c, int reason)
 	return c->exits || c->cycles || (opt.zeros && !reasons[reason].other);
 }
 
+static void add_counts(struct counts *sum, const struct counts *c)
+{
+	sum->exits += c->exits;
+	sum->cycles += c->cycles;
+	sum->user_exits += c->user_exits;
+	sum->user_cycles += c->user_cycles;
+}
+
 static void make_rows(const struct sample *s)
 {
 	const struct counts *c;
 	int i, j;
 
 	memset(sums, 0, sizeof(sums));
+	memset(states, 0, sizeof(states));
 	total = (struct counts){ 0 };
+	wall = 0;
 	for (i = 0; i < s->nr_views; i++) {
 		for (j = 0; j < nr_reasons; j++) {
 			c = &s->views[i].counts[j];
-			sums[j].exits += c->exits;
-			sums[j].cycles += c->cycles;
-			total.exits += c->exits;
-			total.cycles += c->cycles;
+			add_counts(&sums[j], c);
+			add_counts(&total, c);
+		}
+		for (j = STATE_GUEST; j < NR_STATES; j++) {
+			states[j].times += s->views[i].states[j].times;
+			states[j].cycles += s->views[i].states[j].cycles;
+			wall += s->views[i].states[j].cycles;
 		}
 	}
 
@@ -120,8 +136,28 @@ static void put_average(int width, __u64 sum, __u64 nr)
 		fprintf(opt.out, " %*s", width, "-");
 }
 
+/* In a guest only the VM knows what userspace completed. */
+static bool has_user(void)
+{
+	return ledger && opt.vcpu == WHOLE_VM;
+}
+
+static void put_counts_and_user(const struct counts *c)
+{
+	fprintf(opt.out, " %10llu %6.2f %14llu %7.2f", c->exits,
+		ratio(c->exits, total.exits) * 100, c->cycles,
+		ratio(c->cycles, total.cycles) * 100);
+	put_average(9, nanoseconds(c->cycles), tsc_khz ? c->exits : 0);
+	fprintf(opt.out, " %10llu", c->user_exits);
+	put_average(9, nanoseconds(c->user_cycles), tsc_khz ? c->user_exits : 0);
+}
+
 static void put_counts(const struct counts *c)
 {
+	if (has_user()) {
+		put_counts_and_user(c);
+		return;
+	}
 	fprintf(opt.out, " %12llu %6.2f %16llu %7.2f", c->exits,
 		ratio(c->exits, total.exits) * 100, c->cycles,
 		ratio(c->cycles, total.cycles) * 100);
@@ -164,6 +200,11 @@ static void put_header(const struct sample *s)
 	int i;
 
 	put_name("reason", "name");
+	if (has_user()) {
+		fprintf(opt.out, " %10s %6s %14s %7s %9s %10s %9s", "exits", "exits%",
+			"cycles", "cycles%", "ns/exit", "to-user", "ns/user");
+		return;
+	}
 	if (opt.vcpu != EACH_VCPU) {
 		fprintf(opt.out, " %12s %6s %16s %7s %11s %9s", "exits", "exits%",
 			"cycles", "cycles%", "cycles/exit", "ns/exit");
@@ -199,18 +240,40 @@ static void put_time(const struct sample *s)
 	fprintf(opt.out, "%s, %.3f s\n", text, s->seconds);
 }
 
+static void put_state(const char *name, const char *note, __u64 cycles)
+{
+	fprintf(opt.out, "%-12s %6.2f%%", name, ratio(cycles, wall) * 100);
+	if (tsc_khz)
+		fprintf(opt.out, " %16.6f s", cycles / (tsc_khz * 1e3));
+	fprintf(opt.out, "%s%s\n", *note ? "  " : "", note);
+}
+
+/* Where the time went, of all vCPUs that are shown, and then what %st doesn't show. */
+static void put_ledger(void)
+{
+	int i;
+
+	for (i = STATE_GUEST; i < NR_STATES; i++)
+		put_state(state_names[i], "", states[i].cycles);
+	put_state("hidden steal", "kvm + vmm",
+		  states[STATE_KVM].cycles + states[STATE_VMM].cycles);
+	fputc('\n', opt.out);
+}
+
+#define LEDGER_LINES	(NR_STATES + 1)
+
 static void put_table(const struct sample *s)
 {
+	int i, max = nr_rows, other_lines = 4 + (ledger ? LEDGER_LINES : 0);
 	bool color = use_color();
-	int i, max = nr_rows;
 	struct winsize size;
 
 	if (opt.top) {
 		/* Home, clear, and let long lines end at the right border. */
 		fputs("\033[H\033[J\033[?7l", opt.out);
-		if (!ioctl(fileno(opt.out), TIOCGWINSZ, &size) && size.ws_row > 4 &&
-		    max > size.ws_row - 4)
-			max = size.ws_row - 4;
+		if (!ioctl(fileno(opt.out), TIOCGWINSZ, &size) && size.ws_row > other_lines &&
+		    max > size.ws_row - other_lines)
+			max = size.ws_row - other_lines;
 	}
 
 	measure_names();
@@ -218,6 +281,8 @@ static void put_table(const struct sample *s)
 		fprintf(opt.out, "\n VM-Exits while '%s' ran:\n\n", opt.command[0]);
 	else if (s->seconds)
 		put_time(s);
+	if (ledger)
+		put_ledger();
 
 	fputs(color ? "\033[1m" : "", opt.out);
 	put_header(s);
@@ -272,6 +337,21 @@ static void put_json_counts(const struct counts *c)
 {
 	fprintf(opt.out, "\"exits\": %llu, \"cycles\": %llu, \"ns\": %llu", c->exits,
 		c->cycles, nanoseconds(c->cycles));
+	if (has_user())
+		fprintf(opt.out, ", \"user_exits\": %llu, \"user_cycles\": %llu, \"user_ns\": %llu",
+			c->user_exits, c->user_cycles, nanoseconds(c->user_cycles));
+}
+
+static void put_json_states(const struct view *v)
+{
+	int i;
+
+	fputs(", \"states\": {", opt.out);
+	for (i = STATE_GUEST; i < NR_STATES; i++)
+		fprintf(opt.out, "%s\"%s\": {\"times\": %llu, \"cycles\": %llu, \"ns\": %llu}",
+			i == STATE_GUEST ? "" : ", ", state_names[i], v->states[i].times,
+			v->states[i].cycles, nanoseconds(v->states[i].cycles));
+	fputc('}', opt.out);
 }
 
 static void put_json_view(const struct view *v)
@@ -280,10 +360,8 @@ static void put_json_view(const struct view *v)
 	const char *comma = "";
 	int i;
 
-	for (i = 0; i < nr_reasons; i++) {
-		all.exits += v->counts[i].exits;
-		all.cycles += v->counts[i].cycles;
-	}
+	for (i = 0; i < nr_reasons; i++)
+		add_counts(&all, &v->counts[i]);
 
 	fputc('{', opt.out);
 	if (v->pid) {
@@ -294,6 +372,8 @@ static void put_json_view(const struct view *v)
 	if (v->vcpu >= 0)
 		fprintf(opt.out, "\"vcpu\": %d, ", v->vcpu);
 	put_json_counts(&all);
+	if (ledger)
+		put_json_states(v);
 	fputs(", \"reasons\": [", opt.out);
 	for (i = 0; i < nr_rows; i++) {
 		const struct reason *r = &reasons[rows[i]];
@@ -340,13 +420,37 @@ static void put_json(const struct sample *s)
 	fputs("]}\n", opt.out);
 }
 
+static void put_csv_view(const struct sample *s, const struct view *v)
+{
+	fprintf(opt.out, "%.3f,", s->time);
+	fprintf(opt.out, s->seconds ? "%.6f," : ",", s->seconds);
+	fprintf(opt.out, v->pid ? "%d," : ",", v->pid);
+	if (v->pid)
+		put_quoted(v->vm, true);
+	fprintf(opt.out, v->vcpu < 0 ? "," : ",%d", v->vcpu);
+}
+
+/* States have lines of their own, with times in the place of exits. */
+static void put_csv_states(const struct sample *s, const struct view *v)
+{
+	int i;
+
+	for (i = STATE_GUEST; i < NR_STATES; i++) {
+		put_csv_view(s, v);
+		fprintf(opt.out, ",,,%llu,%llu,%llu,,,,%s\n", v->states[i].times,
+			v->states[i].cycles, nanoseconds(v->states[i].cycles),
+			state_names[i]);
+	}
+}
+
 static void put_csv(const struct sample *s)
 {
 	static bool header;
 	int i, j;
 
 	if (!header)
-		fputs("time,seconds,pid,vm,vcpu,reason,name,exits,cycles,ns\n", opt.out);
+		fprintf(opt.out, "time,seconds,pid,vm,vcpu,reason,name,exits,cycles,ns%s\n",
+			ledger ? ",user_exits,user_cycles,user_ns,state" : "");
 	header = true;
 
 	for (i = 0; i < s->nr_views; i++) {
@@ -358,24 +462,46 @@ static void put_csv(const struct sample *s)
 
 			if (!is_shown(c, rows[j]))
 				continue;
-			fprintf(opt.out, "%.3f,", s->time);
-			fprintf(opt.out, s->seconds ? "%.6f," : ",", s->seconds);
-			fprintf(opt.out, v->pid ? "%d," : ",", v->pid);
-			if (v->pid)
-				put_quoted(v->vm, true);
-			fprintf(opt.out, v->vcpu < 0 ? "," : ",%d", v->vcpu);
-			fprintf(opt.out, ",%s,%s,%llu,%llu,%llu\n",
+			put_csv_view(s, v);
+			fprintf(opt.out, ",%s,%s,%llu,%llu,%llu",
 				r->other ? "" : reason_number(r), r->name ? r->name : "",
 				c->exits, c->cycles, nanoseconds(c->cycles));
+			if (has_user())
+				fprintf(opt.out, ",%llu,%llu,%llu,", c->user_exits,
+					c->user_cycles, nanoseconds(c->user_cycles));
+			else if (ledger)
+				fputs(",,,,", opt.out);
+			fputc('\n', opt.out);
 		}
+		if (ledger)
+			put_csv_states(s, v);
 	}
 }
 
-static void put_metric(const struct sample *s, const char *metric, const char *help, bool cycles)
+static void put_labels(const char *metric, const struct view *v)
+{
+	fprintf(opt.out, "%s{", metric);
+	if (v->pid) {
+		fprintf(opt.out, "pid=\"%d\",vm=", v->pid);
+		put_quoted(v->vm, false);
+		fputc(',', opt.out);
+	}
+	if (v->vcpu >= 0)
+		fprintf(opt.out, "vcpu=\"%d\",", v->vcpu);
+}
+
+static void put_help(const char *metric, const char *help)
+{
+	fprintf(opt.out, "# HELP %s %s\n# TYPE %s counter\n", metric, help, metric);
+}
+
+/* The member of struct counts at that offset */
+static void put_metric(const struct sample *s, const char *metric, const char *help,
+		       size_t offset)
 {
 	int i, j;
 
-	fprintf(opt.out, "# HELP %s %s\n# TYPE %s counter\n", metric, help, metric);
+	put_help(metric, help);
 	for (i = 0; i < s->nr_views; i++) {
 		const struct view *v = &s->views[i];
 
@@ -385,27 +511,45 @@ static void put_metric(const struct sample *s, const char *metric, const char *h
 
 			if (!is_shown(c, rows[j]))
 				continue;
-			fprintf(opt.out, "%s{", metric);
-			if (v->pid) {
-				fprintf(opt.out, "pid=\"%d\",vm=", v->pid);
-				put_quoted(v->vm, false);
-				fputc(',', opt.out);
-			}
-			if (v->vcpu >= 0)
-				fprintf(opt.out, "vcpu=\"%d\",", v->vcpu);
+			put_labels(metric, v);
 			fprintf(opt.out, "code=\"%s\",reason=\"%s\"} %llu\n",
 				r->other ? "" : reason_number(r),
 				r->name ? r->name : reason_number(r),
-				cycles ? c->cycles : c->exits);
+				*(const __u64 *)((const char *)c + offset));
+		}
+	}
+}
+
+static void put_state_metric(const struct sample *s, const char *metric, const char *help)
+{
+	int i, j;
+
+	put_help(metric, help);
+	for (i = 0; i < s->nr_views; i++) {
+		for (j = STATE_GUEST; j < NR_STATES; j++) {
+			put_labels(metric, &s->views[i]);
+			fprintf(opt.out, "state=\"%s\"} %llu\n", state_names[j],
+				s->views[i].states[j].cycles);
 		}
 	}
 }
 
 static void put_openmetrics(const struct sample *s)
 {
-	put_metric(s, "kvm_vm_exits_total", "VM-Exits.", false);
+	put_metric(s, "kvm_vm_exits_total", "VM-Exits.", offsetof(struct counts, exits));
 	put_metric(s, "kvm_vm_exit_cycles_total",
-		   "Cycles of the TSC that KVM took to handle VM-Exits.", true);
+		   "Cycles of the TSC that KVM took to handle VM-Exits.",
+		   offsetof(struct counts, cycles));
+	if (has_user()) {
+		put_metric(s, "kvm_vm_user_exits_total", "VM-Exits that userspace completed.",
+			   offsetof(struct counts, user_exits));
+		put_metric(s, "kvm_vm_user_exit_cycles_total",
+			   "Cycles of the TSC that userspace took to complete VM-Exits.",
+			   offsetof(struct counts, user_cycles));
+	}
+	if (ledger)
+		put_state_metric(s, "kvm_vcpu_state_cycles_total",
+				 "Cycles of the TSC that vCPUs spent in a state.");
 	fprintf(opt.out, "# HELP kvm_tsc_frequency_hertz Frequency of the host's TSC.\n"
 		"# TYPE kvm_tsc_frequency_hertz gauge\n"
 		"kvm_tsc_frequency_hertz %llu\n# EOF\n", tsc_khz * 1000ull);

@@ -829,13 +829,22 @@ static const struct scenario *find_scenario(void (*provoke)(void))
 	TEST_FAIL("No such scenario");
 }
 
-/* Neither halting nor userspace's work is KVM's. */
-static void check_waiting(void (*provoke)(void))
+/* Neither halting nor userspace's work is KVM's, but the state's. */
+static void check_waiting(void (*provoke)(void), int state)
 {
-	struct change c = vcpu_measure(main_vcpu, find_scenario(provoke), 5);
+	struct ledger before, after;
+	struct change c;
+	u64 cycles;
+
+	vcpu_read_ledger(main_vcpu, &before);
+	c = vcpu_measure(main_vcpu, find_scenario(provoke), 5);
+	vcpu_read_ledger(main_vcpu, &after);
+	cycles = after.cycles[state] - before.cycles[state];
 
 	check(c.cycles < c.elapsed / 2, "%ld of %lu cycles", c.cycles,
 	      c.elapsed);
+	check(cycles > c.elapsed / 2, "%lu of %lu cycles in state %d", cycles,
+	      c.elapsed, state);
 }
 
 /* Have KVM poll all the time, which it comes to after a few times. */
@@ -843,13 +852,13 @@ static void test_halted(void)
 {
 	vm_enable_cap(main_vcpu->vm, KVM_CAP_HALT_POLL, 100000000);
 	vcpu_measure(main_vcpu, find_scenario(do_hlt_blocking), 20);
-	check_waiting(do_hlt_blocking);
+	check_waiting(do_hlt_blocking, STATE_HALTED);
 }
 
 static void test_userspace(void)
 {
 	vcpu_job(main_vcpu)->user_io_usecs = 2000;
-	check_waiting(do_in_user);
+	check_waiting(do_in_user, STATE_VMM);
 	vcpu_job(main_vcpu)->user_io_usecs = 0;
 }
 
@@ -888,10 +897,22 @@ static void test_handler(void)
 	      hypercall);
 }
 
+static int uffd, stats_fd;
+
+/* While the vCPU's task sleeps, what its exit has taken so far is KVM's. */
+static void check_open_exit(void)
+{
+	struct ledger ledger;
+
+	read_ledger(stats_fd, &ledger);
+	check(ledger.cycles[STATE_KVM] > ledger.exit_cycles,
+	      "KVM has %lu cycles, exits before have %lu",
+	      ledger.cycles[STATE_KVM], ledger.exit_cycles);
+}
+
 static void *fill_pages_slowly(void *arg)
 {
 	static char zeroes[PAGE_SIZE];
-	int uffd = *(int *)arg;
 	struct uffdio_copy copy = {
 		.src = (uintptr_t)zeroes,
 		.len = PAGE_SIZE,
@@ -900,6 +921,7 @@ static void *fill_pages_slowly(void *arg)
 
 	while (read(uffd, &msg, sizeof(msg)) == sizeof(msg)) {
 		usleep(20000);
+		check_open_exit();
 		copy.dst = msg.arg.pagefault.address & ~(PAGE_SIZE - 1);
 		if (ioctl(uffd, UFFDIO_COPY, &copy))
 			break;
@@ -917,9 +939,9 @@ static void test_asleep(void)
 		.range.len = FRESH_PAGES * PAGE_SIZE,
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
 	pthread_t thread;
 
+	uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
 	if (uffd < 0) {
 		skip("no userfaultfd");
 		return;
@@ -929,12 +951,14 @@ static void test_asleep(void)
 	TEST_ASSERT(!ioctl(uffd, UFFDIO_API, &api) &&
 		    !ioctl(uffd, UFFDIO_REGISTER, &region),
 		    "userfaultfd doesn't work");
-	pthread_create(&thread, NULL, fill_pages_slowly, &uffd);
+	stats_fd = vcpu_get_stats_fd(main_vcpu);
+	pthread_create(&thread, NULL, fill_pages_slowly, NULL);
 
-	check_waiting(do_fresh_page);
+	check_waiting(do_fresh_page, STATE_BLOCKED);
 
 	pthread_cancel(thread);
 	pthread_join(thread, NULL);
+	close(stats_fd);
 	close(uffd);
 }
 

@@ -11,14 +11,15 @@
 
 #include "exit_stats.h"
 
-#define ABI_VERSION		1
+#define ABI_VERSION		2
 #define ABI_SIGNATURE		"KVMExitStats"
 #define ABI_FLAG_VMX		BIT(0)
 #define ABI_FLAG_SVM		BIT(1)
+#define ABI_FLAG_LEDGER		BIT(2)
 #define ABI_FLAG_ON		BIT(31)
 
 /* No leaf, neither KVM nor the CPU knows it. */
-#define LEAF_NONE		0x4ffffff8u
+#define LEAF_NONE		0x4ffffff5u
 
 #define REASON_UD		by_vendor(EXIT_REASON_EXCEPTION_NMI,	\
 					  SVM_EXIT_EXCP_BASE + UD_VECTOR)
@@ -125,7 +126,8 @@ static void test_abi(void)
 	check(r.eax == by_vendor(exit_stats_reasons[exit_stats_nr_reasons - 1],
 				 SVM_EXIT_VMGEXIT),
 	      "highest reason %#x", r.eax);
-	check(r.ebx == (by_vendor(ABI_FLAG_VMX, ABI_FLAG_SVM) | ABI_FLAG_ON),
+	check(r.ebx == (by_vendor(ABI_FLAG_VMX, ABI_FLAG_SVM) |
+			 ABI_FLAG_LEDGER | ABI_FLAG_ON),
 	      "flags %#x", r.ebx);
 	check(r.ecx == tsc_khz || tsc_depends_on_cpufreq(),
 	      "TSC of %u kHz, should be %u", r.ecx, tsc_khz);
@@ -301,11 +303,14 @@ static bool is_on(void)
 
 static void test_exit_stats_off(void)
 {
+	struct ledger before, after;
 	u64 nr, all, cycles;
 	struct change c;
 
 	if (!need_param(PARAM_EXIT_STATS, "N"))
 		return;
+	vcpu_run_reads(main_vcpu);
+	vcpu_read_ledger(main_vcpu, &before);
 
 	check(!is_on(), "accounting is on according to the flags");
 	nr = vcpu_read_exits(main_vcpu, LEAF_EXITS, REASON_HYPERCALL);
@@ -322,6 +327,14 @@ static void test_exit_stats_off(void)
 	      "all exits have changed");
 	check(vcpu_read_cycles(main_vcpu, LEAF_ALL_CYCLES, 0) == cycles,
 	      "all cycles have changed");
+
+	/* Time passes, but what userspace does is no reason's. */
+	vcpu_read_ledger(main_vcpu, &after);
+	check(after.cycles[STATE_VMM] > before.cycles[STATE_VMM],
+	      "no cycles in userspace");
+	check(!memcmp(after.user_exits, before.user_exits,
+		      sizeof(after.user_exits)),
+	      "exits that userspace completed have changed");
 
 	check(set_param(PARAM_EXIT_STATS, "Y"), "can't switch on again");
 	check(is_on(), "accounting is off according to the flags");
@@ -341,7 +354,7 @@ static void check_leaves_absent(struct kvm_vcpu *vcpu)
 
 	for (i = 0; i < ARRAY_SIZE(indices); i++) {
 		none = vcpu_read(vcpu, LEAF_NONE, indices[i]);
-		for (leaf = LEAF_OWN; leaf <= LEAF_ALL_EXITS; leaf++) {
+		for (leaf = LEAF_OWN_STATE; leaf <= LEAF_ALL_EXITS; leaf++) {
 			r = vcpu_read(vcpu, leaf, indices[i]);
 			check_regs(&r, none.eax, none.ebx, none.ecx, none.edx);
 		}
@@ -417,31 +430,46 @@ static void test_not_supported_cpuid(void)
 	u32 i;
 
 	for (i = 0; i < cpuid->nent; i++)
-		check(cpuid->entries[i].function < LEAF_OWN ||
+		check(cpuid->entries[i].function < LEAF_OWN_STATE ||
 		      cpuid->entries[i].function > LEAF_ALL_EXITS,
 		      "KVM_GET_SUPPORTED_CPUID has %#x",
 		      cpuid->entries[i].function);
 }
 
-static void check_description(const char *name, u32 unit)
+static void check_description(const char *name, u32 unit, u32 size)
 {
 	u64 val[EXIT_STATS_NR_SLOTS];
 	struct kvm_stats_desc desc;
 	u32 flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_BASE_POW10 | unit;
 
-	vcpu_read_stat(main_vcpu, name, &desc, val, ARRAY_SIZE(val));
+	vcpu_read_stat(main_vcpu, name, &desc, val, size);
 	check(desc.flags == flags, "%s: flags %#x, should be %#x", name,
 	      desc.flags, flags);
-	check(desc.size == ARRAY_SIZE(val), "%s: %u elements, should be %lu",
-	      name, desc.size, ARRAY_SIZE(val));
+	check(desc.size == size, "%s: %u elements, should be %u", name,
+	      desc.size, size);
 	check(!desc.exponent, "%s: exponent %d", name, desc.exponent);
 }
 
 /* Userspace finds out from KVM what the numbers are. */
 static void test_descriptions(void)
 {
-	check_description("exit_counts", KVM_STATS_UNIT_NONE);
-	check_description("exit_cycles", KVM_STATS_UNIT_CYCLES);
+	static const char * const states[] = {
+		"wall_cycles", "guest_cycles", "kvm_cycles", "vmm_cycles",
+		"halted_cycles", "preempted_cycles", "blocked_cycles",
+		"outside_cycles",
+	};
+	int i;
+
+	check_description("exit_counts", KVM_STATS_UNIT_NONE,
+			  EXIT_STATS_NR_SLOTS);
+	check_description("exit_cycles", KVM_STATS_UNIT_CYCLES,
+			  EXIT_STATS_NR_SLOTS);
+	check_description("exit_user_counts", KVM_STATS_UNIT_NONE,
+			  EXIT_STATS_NR_SLOTS);
+	check_description("exit_user_cycles", KVM_STATS_UNIT_CYCLES,
+			  EXIT_STATS_NR_SLOTS);
+	for (i = 0; i < ARRAY_SIZE(states); i++)
+		check_description(states[i], KVM_STATS_UNIT_CYCLES, 1);
 }
 
 /* Logging is no business of the guest. */

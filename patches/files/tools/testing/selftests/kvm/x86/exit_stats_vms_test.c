@@ -19,15 +19,6 @@
 					  (u32)SVM_EXIT_ERR)
 #define REASON_RESUME		by_vendor(EXIT_REASON_VMRESUME, SVM_EXIT_VMRUN)
 
-/* Run the vCPU up to its next exit to userspace, which has to be this one. */
-static void run_until(struct kvm_vcpu *vcpu, u32 exit_reason)
-{
-	vcpu_run(vcpu);
-	TEST_ASSERT(vcpu->run->exit_reason == exit_reason,
-		    "Unexpected exit: %s",
-		    exit_reason_str(vcpu->run->exit_reason));
-}
-
 static void test_two_vms(void)
 {
 	struct kvm_vcpu *old_vcpu, *vcpu;
@@ -246,6 +237,37 @@ static void *hog_cpu(void *arg)
 	return NULL;
 }
 
+static pthread_t start_hog(void)
+{
+	pthread_t thread;
+
+	WRITE_ONCE(hog_stop, false);
+	pthread_create(&thread, NULL, hog_cpu, NULL);
+	return thread;
+}
+
+/* Why there was none, or NULL. */
+static void *stop_hog(pthread_t thread)
+{
+	void *why;
+
+	WRITE_ONCE(hog_stop, true);
+	pthread_join(thread, &why);
+	return why;
+}
+
+static void stay_on_cpu(cpu_set_t *old)
+{
+	cpu_set_t one;
+
+	TEST_ASSERT(!sched_getaffinity(0, sizeof(*old), old),
+		    "sched_getaffinity() failed");
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(one), &one),
+		    "sched_setaffinity() failed");
+}
+
 static long nr_preemptions(void)
 {
 	struct rusage usage;
@@ -262,29 +284,22 @@ static void test_preempted(void)
 {
 	s64 alone, preempted;
 	struct kvm_vcpu *vcpu;
-	cpu_set_t old, one;
 	struct kvm_vm *vm;
 	pthread_t thread;
 	u32 tsc_khz;
+	cpu_set_t old;
 	void *why;
 	long nr;
 
 	vm = create_vm_of_many(&vcpu);
-	TEST_ASSERT(!sched_getaffinity(0, sizeof(old), &old),
-		    "sched_getaffinity() failed");
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(one), &one),
-		    "sched_setaffinity() failed");
+	stay_on_cpu(&old);
 
 	alone = measure_totals(vcpu);
-	WRITE_ONCE(hog_stop, false);
-	pthread_create(&thread, NULL, hog_cpu, NULL);
+	thread = start_hog();
 	nr = nr_preemptions();
 	preempted = measure_totals(vcpu);
 	nr = nr_preemptions() - nr;
-	WRITE_ONCE(hog_stop, true);
-	pthread_join(thread, &why);
+	why = stop_hog(thread);
 
 	tsc_khz = __vm_ioctl(vm, KVM_GET_TSC_KHZ, NULL);
 	ksft_print_msg("a total of %u vCPUs: %ld cycles, %ld if preempted, %ld times in %u\n",
@@ -296,6 +311,75 @@ static void test_preempted(void)
 		      "%ld cycles, %ld if preempted", alone, preempted);
 		if (alone > 4ll * HOG_USECS * tsc_khz / 1000)
 			check(nr > 2 * NR_TOTALS, "preempted %ld times", nr);
+	}
+
+	sched_setaffinity(0, sizeof(old), &old);
+	kvm_vm_free(vm);
+}
+
+static void guest_spin(struct guest_job *job)
+{
+	u64 start = rdtsc();
+
+	while (rdtsc() - start < job->nr)
+		;
+}
+
+/* How long this thread has waited for a CPU, in us */
+static u64 run_delay(void)
+{
+	unsigned long long delay = 0;
+	FILE *f = fopen("/proc/thread-self/schedstat", "r");
+
+	if (f) {
+		if (fscanf(f, "%*u %llu", &delay) != 1)
+			delay = 0;
+		fclose(f);
+	}
+	return delay / 1000;
+}
+
+/* A guest that computes and must share its CPU, against the scheduler's account. */
+static void test_preempted_guest(void)
+{
+	struct ledger before, after;
+	u64 away, delay, elapsed;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	pthread_t thread;
+	u32 tsc_khz;
+	cpu_set_t old;
+	void *why;
+
+	vm = exit_stats_create_vm(1, &vcpu);
+	tsc_khz = __vm_ioctl(vm, KVM_GET_TSC_KHZ, NULL);
+	stay_on_cpu(&old);
+	vcpu_job(vcpu)->nr = 100ull * HOG_USECS * tsc_khz / 1000;
+
+	thread = start_hog();
+	usleep(HOG_USECS);
+	vcpu_read_ledger(vcpu, &before);
+	delay = run_delay();
+	vcpu_run_job(vcpu, guest_spin);
+	delay = run_delay() - delay;
+	vcpu_read_ledger(vcpu, &after);
+	why = stop_hog(thread);
+
+	elapsed = after.cycles[STATE_WALL] - before.cycles[STATE_WALL];
+	away = after.cycles[STATE_PREEMPTED] - before.cycles[STATE_PREEMPTED];
+	ksft_print_msg("%lu of %lu cycles preempted, i.e. %lu us, the scheduler says %lu\n",
+		       away, elapsed, away * 1000 / tsc_khz, delay);
+	if (why) {
+		skip(why);
+	} else {
+		/* Where timers are coarse the hog sleeps for long. */
+		check(away > elapsed / 32 && away < elapsed * 3 / 4,
+		      "%lu of %lu cycles preempted", away, elapsed);
+		/* It has what switching tasks takes, too. */
+		delay = delay * tsc_khz / 1000;
+		check(delay > away * 3 / 4 && delay < away * 2,
+		      "%lu cycles preempted, the scheduler has %lu", away,
+		      delay);
 	}
 
 	sched_setaffinity(0, sizeof(old), &old);
@@ -345,9 +429,11 @@ static void test_xen_poll(void)
 	struct kvm_xen_hvm_attr shinfo = {
 		.type = KVM_XEN_ATTR_TYPE_SHARED_INFO,
 	};
+	struct ledger before, after;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	struct change c;
+	u64 halted;
 
 	if ((kvm_check_cap(KVM_CAP_XEN_HVM) & config.flags) != config.flags) {
 		skip("KVM does not emulate Xen's interface");
@@ -362,8 +448,13 @@ static void test_xen_poll(void)
 	vm_ioctl(vm, KVM_XEN_HVM_SET_ATTR, &shinfo);
 
 	vcpu_measure(vcpu, &poll, 20);
+	vcpu_read_ledger(vcpu, &before);
 	c = vcpu_measure(vcpu, &poll, 10);
+	vcpu_read_ledger(vcpu, &after);
+	halted = after.cycles[STATE_HALTED] - before.cycles[STATE_HALTED];
 	check(c.cycles < c.elapsed / 2, "%ld of %lu cycles", c.cycles,
+	      c.elapsed);
+	check(halted > c.elapsed / 2, "%lu of %lu cycles halted", halted,
 	      c.elapsed);
 
 	kvm_vm_free(vm);
@@ -606,9 +697,9 @@ static void test_invalid_state(void)
 
 	/* Only from one OUT to the other, KVM can't emulate everything. */
 	vcpu_job(vcpu)->fn = guest_out_twice;
-	run_until(vcpu, KVM_EXIT_IO);
+	vcpu_run_until(vcpu, KVM_EXIT_IO);
 	valid = invalidate_state(vcpu);
-	run_until(vcpu, KVM_EXIT_IO);
+	vcpu_run_until(vcpu, KVM_EXIT_IO);
 	vcpu_sregs_set(vcpu, &valid);
 	vcpu_run_job(vcpu, guest_out_twice);
 
@@ -640,7 +731,7 @@ static void test_failed_entry(void)
 	vcpu_regs_get(vcpu, &regs);
 	valid = invalidate_state(vcpu);
 	for (i = 0; i < nr; i++)
-		run_until(vcpu, KVM_EXIT_FAIL_ENTRY);
+		vcpu_run_until(vcpu, KVM_EXIT_FAIL_ENTRY);
 
 	/* Don't depend on what the CPU makes of the state when it refuses it. */
 	vcpu_sregs_set(vcpu, &valid);
@@ -675,7 +766,7 @@ static void test_shutdown(void)
 	check(!nr, "%lu triple faults", nr);
 
 	vcpu_job(vcpus[0])->fn = guest_shutdown;
-	run_until(vcpus[0], KVM_EXIT_SHUTDOWN);
+	vcpu_run_until(vcpus[0], KVM_EXIT_SHUTDOWN);
 
 	nr = vcpu_read_exits(vcpus[1], LEAF_EXITS, REASON_SHUTDOWN);
 	check(nr == 1, "%lu triple faults, should be 1", nr);
@@ -694,6 +785,7 @@ static const struct {
 	{ "vCPU with another ID than its index", test_sparse_id },
 	{ "cycles, beyond 32 bits", test_high_half },
 	{ "cycles, preempted in a handler", test_preempted },
+	{ "cycles, preempted in the guest", test_preempted_guest },
 	{ "cycles, halted in a handler of Xen's", test_xen_poll },
 	{ "nested guest", test_nested },
 	{ "VM-Enter that fails early", test_vmfail },

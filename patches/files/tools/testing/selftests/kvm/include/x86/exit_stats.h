@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The statistics of VM-Exits, i.e. CPUID 0x4FFFFFF9..0x4FFFFFFF, on VMX and on
+ * The statistics of VM-Exits, i.e. CPUID 0x4FFFFFF6..0x4FFFFFFF, on VMX and on
  * SVM: read them in a guest, provoke exits, and check what they count.
  */
 #ifndef SELFTEST_KVM_EXIT_STATS_H
@@ -28,6 +28,9 @@
 #define LEAF_ABI		0x4ffffffbu
 #define LEAF_BOTH		0x4ffffffau
 #define LEAF_OWN		0x4ffffff9u
+#define LEAF_USER		0x4ffffff8u
+#define LEAF_STATE		0x4ffffff7u
+#define LEAF_OWN_STATE		0x4ffffff6u
 
 /* Neither VMX nor SVM defines it. */
 #define NO_REASON		0xfff0u
@@ -39,6 +42,19 @@
 #define USER_PORT		0x2000
 
 #define NO_SUCH_HYPERCALL	0x7777
+
+/* The states of a vCPU, by their numbers in CPUID */
+enum {
+	STATE_WALL,
+	STATE_GUEST,
+	STATE_KVM,
+	STATE_VMM,
+	STATE_HALTED,
+	STATE_PREEMPTED,
+	STATE_BLOCKED,
+	STATE_OUTSIDE,
+	NR_STATES,
+};
 
 #define MAX_REASONS		192
 
@@ -191,6 +207,15 @@ void exit_stats_init(void);
 struct kvm_vm *exit_stats_create_vm(u32 nr_vcpus, struct kvm_vcpu *vcpus[]);
 struct kvm_vcpu *exit_stats_add_vcpu(struct kvm_vm *vm, u32 id);
 
+/* Run the vCPU up to its next exit to userspace, which has to be this one. */
+static inline void vcpu_run_until(struct kvm_vcpu *vcpu, u32 exit_reason)
+{
+	vcpu_run(vcpu);
+	TEST_ASSERT(vcpu->run->exit_reason == exit_reason,
+		    "Unexpected exit: %s",
+		    exit_reason_str(vcpu->run->exit_reason));
+}
+
 struct guest_job *vcpu_job(struct kvm_vcpu *vcpu);
 void vcpu_run_job(struct kvm_vcpu *vcpu, void (*fn)(struct guest_job *job));
 
@@ -269,5 +294,17 @@ void vcpu_check_exits_stat(struct kvm_vcpu *vcpu);
 /* What describes one of KVM's statistics of a vCPU, and its first values */
 void vcpu_read_stat(struct kvm_vcpu *vcpu, const char *name,
 		    struct kvm_stats_desc *desc, u64 *vals, size_t nr_vals);
+
+/* What KVM's statistics of a vCPU say at one time of where its time went. */
+struct ledger {
+	u64 cycles[NR_STATES];
+	u64 exit_cycles;		/* of all exits */
+	u64 user_exits[EXIT_STATS_NR_SLOTS];
+	u64 user_cycles[EXIT_STATS_NR_SLOTS];
+};
+
+/* A vCPU that runs doesn't give its file descriptor, see vcpu_get_stats_fd(). */
+void read_ledger(int stats_fd, struct ledger *ledger);
+void vcpu_read_ledger(struct kvm_vcpu *vcpu, struct ledger *ledger);
 
 #endif /* SELFTEST_KVM_EXIT_STATS_H */

@@ -398,7 +398,7 @@ void vcpu_check_hypercalls(struct kvm_vcpu *vcpu, u32 leaf, u64 want)
 void vcpu_check_reason(struct kvm_vcpu *vcpu, u32 reason, u32 edx)
 {
 	static const u32 leaves[] = {
-		LEAF_EXITS, LEAF_CYCLES, LEAF_BOTH, LEAF_OWN,
+		LEAF_EXITS, LEAF_CYCLES, LEAF_BOTH, LEAF_OWN, LEAF_USER,
 	};
 	struct cpuid_read r;
 	int i;
@@ -467,6 +467,72 @@ void vcpu_read_stat(struct kvm_vcpu *vcpu, const char *name,
 	TEST_ASSERT(found, "No statistic '%s'", name);
 
 	free(descs);
+	close(fd);
+}
+
+static const u64 *find_stat(const void *data, struct kvm_stats_desc *descs,
+			    const struct kvm_stats_header *header,
+			    const char *name, u32 size)
+{
+	struct kvm_stats_desc *d;
+	int i;
+
+	for (i = 0; i < header->num_desc; i++) {
+		d = get_stats_descriptor(descs, i, (void *)header);
+		if (!strcmp(d->name, name)) {
+			TEST_ASSERT(d->size == size, "'%s' has %u values", name,
+				    d->size);
+			return data + d->offset;
+		}
+	}
+	TEST_FAIL("No statistic '%s'", name);
+}
+
+/* All at once, as they belong together. */
+void read_ledger(int fd, struct ledger *ledger)
+{
+	static const char * const names[NR_STATES] = {
+		"wall_cycles", "guest_cycles", "kvm_cycles", "vmm_cycles",
+		"halted_cycles", "preempted_cycles", "blocked_cycles",
+		"outside_cycles",
+	};
+	static u64 data[4096];
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *descs;
+	const u64 *cycles;
+	int i;
+
+	/* The library's function may read on from where it was. */
+	TEST_ASSERT(pread(fd, &header, sizeof(header), 0) == sizeof(header),
+		    "Can't read the header of statistics");
+	descs = read_stats_descriptors(fd, &header);
+	TEST_ASSERT(pread(fd, data, sizeof(data), header.data_offset) > 0,
+		    "Can't read statistics");
+
+	for (i = 0; i < NR_STATES; i++)
+		ledger->cycles[i] = *find_stat(data, descs, &header, names[i], 1);
+
+	cycles = find_stat(data, descs, &header, "exit_cycles",
+			   EXIT_STATS_NR_SLOTS);
+	ledger->exit_cycles = 0;
+	for (i = 0; i < EXIT_STATS_NR_SLOTS; i++)
+		ledger->exit_cycles += cycles[i];
+
+	memcpy(ledger->user_exits,
+	       find_stat(data, descs, &header, "exit_user_counts",
+			 EXIT_STATS_NR_SLOTS), sizeof(ledger->user_exits));
+	memcpy(ledger->user_cycles,
+	       find_stat(data, descs, &header, "exit_user_cycles",
+			 EXIT_STATS_NR_SLOTS), sizeof(ledger->user_cycles));
+
+	free(descs);
+}
+
+void vcpu_read_ledger(struct kvm_vcpu *vcpu, struct ledger *ledger)
+{
+	int fd = vcpu_get_stats_fd(vcpu);
+
+	read_ledger(fd, ledger);
 	close(fd);
 }
 
