@@ -84,6 +84,12 @@ def check_most(phase, state):
     require(most == state, f"{most} has {times[most]:.1f} ms, {state} {times[state]:.1f} ms")
 
 
+def check_shared():
+    """Of two tasks on a CPU each has half, more or less."""
+    share = run("shared")["preempted"] / sum(run("shared").values())
+    require(share > 0.3, f"preempted has {share:.1%}")
+
+
 def check_device():
     """An emulator takes long for the guest's own instructions as well."""
     busy, device = (run(phase)["vmm"] / sum(run(phase).values()) for phase in ("busy", "device"))
@@ -108,8 +114,9 @@ def check_preempted(phase):
 for phase in PHASES:
     verdict(f"{phase}: the states add up", check_sums, f"{phase}-after")
 verdict("query-stats has the same", check_query)
-for phase, state in {"busy": "guest", "idle": "halted", "shared": "preempted"}.items():
+for phase, state in {"busy": "guest", "idle": "halted"}.items():
     verdict(f"{phase}: most is {state}", check_most, phase, state)
+verdict("shared: preempted has its share", check_shared)
 verdict("device: vmm has its share", check_device)
 verdict("halted is what KVM has waited and polled", check_halted, "idle")
 verdict("preempted is what the scheduler has", check_preempted, "shared")

@@ -286,20 +286,26 @@ static void test_preempted(void)
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	pthread_t thread;
+	int tries = 5;
 	u32 tsc_khz;
 	cpu_set_t old;
 	void *why;
+	bool near;
 	long nr;
 
 	vm = create_vm_of_many(&vcpu);
 	stay_on_cpu(&old);
 
-	alone = measure_totals(vcpu);
-	thread = start_hog();
-	nr = nr_preemptions();
-	preempted = measure_totals(vcpu);
-	nr = nr_preemptions() - nr;
-	why = stop_hog(thread);
+	/* What the host does meanwhile may disturb either of the two. */
+	do {
+		alone = measure_totals(vcpu);
+		thread = start_hog();
+		nr = nr_preemptions();
+		preempted = measure_totals(vcpu);
+		nr = nr_preemptions() - nr;
+		why = stop_hog(thread);
+		near = preempted > alone * 3 / 4 && preempted < alone * 3 / 2;
+	} while (!near && !why && --tries);
 
 	tsc_khz = __vm_ioctl(vm, KVM_GET_TSC_KHZ, NULL);
 	ksft_print_msg("a total of %u vCPUs: %ld cycles, %ld if preempted, %ld times in %u\n",
@@ -307,8 +313,7 @@ static void test_preempted(void)
 	if (why) {
 		skip(why);
 	} else {
-		check(preempted > alone * 3 / 4 && preempted < alone * 3 / 2,
-		      "%ld cycles, %ld if preempted", alone, preempted);
+		check(near, "%ld cycles, %ld if preempted", alone, preempted);
 		if (alone > 4ll * HOG_USECS * tsc_khz / 1000)
 			check(nr > 2 * NR_TOTALS, "preempted %ld times", nr);
 	}
