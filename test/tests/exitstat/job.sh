@@ -89,7 +89,7 @@ expect l2-has-two-cpus "CPUs in L2" "$(l2 nproc)" -eq 2
 progress "exitstat in an idle L2, and in one that computes"
 l2 '/job/exitstat --csv -- /bin/busybox sleep 2' >/out/idle.csv
 expect idle-is-halted "percent" "$(share halted /out/idle.csv)" -gt 50
-l2 '/job/exitstat --csv -c 0 -- sh -c "i=0; while [ \$i -lt 50000 ]; do i=\$((i + 1)); done"' >/out/busy.csv
+l2 '/job/exitstat --csv -c 0 -- sh -c "i=0; while [ \$i -lt 20000 ]; do i=\$((i + 1)); done"' >/out/busy.csv
 expect busy-is-guest "percent" "$(share guest /out/busy.csv)" -gt 50
 
 progress "exitstat in L2"

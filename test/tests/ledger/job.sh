@@ -30,7 +30,7 @@ phase()
 	qmp cont
 }
 
-count='i=0; while [ $i -lt 60000 ]; do i=$((i + 1)); done'
+count='i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done'
 boot_l2
 l2 'cpuid -1 -r -l 0x4FFFFFFB -s 1' >/out/abi.txt
 phase busy "$count"
