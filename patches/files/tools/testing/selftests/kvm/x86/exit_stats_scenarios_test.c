@@ -897,6 +897,9 @@ static void test_handler(void)
 	      hypercall);
 }
 
+/* How long it takes to get a page that the host lacks */
+#define PAGE_USECS	20000
+
 static int uffd, stats_fd;
 
 /* While the vCPU's task sleeps, what its exit has taken so far is KVM's. */
@@ -910,7 +913,7 @@ static void check_open_exit(void)
 	      ledger.cycles[STATE_KVM], ledger.exit_cycles);
 }
 
-static void *fill_pages_slowly(void *arg)
+static void *fill_pages_slowly(void *check_meanwhile)
 {
 	static char zeroes[PAGE_SIZE];
 	struct uffdio_copy copy = {
@@ -920,8 +923,9 @@ static void *fill_pages_slowly(void *arg)
 	struct uffd_msg msg;
 
 	while (read(uffd, &msg, sizeof(msg)) == sizeof(msg)) {
-		usleep(20000);
-		check_open_exit();
+		usleep(PAGE_USECS);
+		if (check_meanwhile)
+			((void (*)(void))check_meanwhile)();
 		copy.dst = msg.arg.pagefault.address & ~(PAGE_SIZE - 1);
 		if (ioctl(uffd, UFFDIO_COPY, &copy))
 			break;
@@ -929,8 +933,8 @@ static void *fill_pages_slowly(void *arg)
 	return NULL;
 }
 
-/* The vCPU's task sleeps in the handler until the host has the page. */
-static void test_asleep(void)
+/* Pages of the guest that the host lacks come late while a function runs. */
+static void run_with_slow_pages(void (*fn)(void), void (*check_meanwhile)(void))
 {
 	struct uffdio_api api = {
 		.api = UFFD_API,
@@ -952,14 +956,63 @@ static void test_asleep(void)
 		    !ioctl(uffd, UFFDIO_REGISTER, &region),
 		    "userfaultfd doesn't work");
 	stats_fd = vcpu_get_stats_fd(main_vcpu);
-	pthread_create(&thread, NULL, fill_pages_slowly, NULL);
+	pthread_create(&thread, NULL, fill_pages_slowly, check_meanwhile);
 
-	check_waiting(do_fresh_page, STATE_BLOCKED);
+	fn();
 
 	pthread_cancel(thread);
 	pthread_join(thread, NULL);
 	close(stats_fd);
 	close(uffd);
+}
+
+static void check_asleep(void)
+{
+	check_waiting(do_fresh_page, STATE_BLOCKED);
+}
+
+/* The vCPU's task sleeps in the handler until the host has the page. */
+static void test_asleep(void)
+{
+	run_with_slow_pages(check_asleep, check_open_exit);
+}
+
+static void guest_fresh_pages(struct guest_job *job)
+{
+	int i;
+
+	/* No interrupt is due. */
+	asm volatile("sti" : : : "memory");
+	for (i = 0; i < 5; i++)
+		do_fresh_page();
+	asm volatile("cli" : : : "memory");
+}
+
+static void check_async_pages(void)
+{
+	struct ledger before, after;
+	u64 start, elapsed, blocked, halted;
+
+	vcpu_read_ledger(main_vcpu, &before);
+	start = rdtsc();
+	vcpu_run_job(main_vcpu, guest_fresh_pages);
+	elapsed = rdtsc() - start;
+	vcpu_read_ledger(main_vcpu, &after);
+
+	blocked = after.cycles[STATE_BLOCKED] - before.cycles[STATE_BLOCKED];
+	check(blocked > elapsed / 2, "%lu of %lu cycles blocked", blocked,
+	      elapsed);
+	halted = after.cycles[STATE_HALTED] - before.cycles[STATE_HALTED];
+	check(!halted, "%lu cycles halted", halted);
+}
+
+/*
+ * A guest that accepts interrupts waits outside of the handler, in a halt of KVM's
+ * own making.
+ */
+static void test_async_pages(void)
+{
+	run_with_slow_pages(check_async_pages, NULL);
 }
 
 /* They need exits of many kinds, i.e. come after the scenarios. */
@@ -974,6 +1027,7 @@ static const struct {
 	{ "total of exits, KVM's own statistic", test_exits_stat },
 	{ "cycles, of a handler", test_handler },
 	{ "cycles, asleep in a handler", test_asleep },
+	{ "cycles, until a page is there", test_async_pages },
 	{ "cycles, halted", test_halted },
 	{ "cycles, in userspace", test_userspace },
 };
