@@ -97,15 +97,15 @@ class TableTest(FormatTest):
         self.wrong("PATH has an odd line: vcpu  total", formats.tables, self.written("vcpu  total\n"))
 
     def test_a_table_with_a_ledger(self):
-        table = formats.table(FIXTURES / "ledger/vcpu.stats")
+        table = formats.table(FIXTURES / "ledger.stats")
         self.assertEqual(table.ledger["halted"], (64, 7644481702))
         self.assertEqual(table.ledger["wall"].cycles, sum(state.cycles for name, state in table.ledger.items() if name != "wall"))
         self.assertEqual(table.ledger["vmm"].cycles, table.user["total"][1])
         self.assertEqual((table.rows[0x7b].exits, table.user["0x7b"][0]), (19687, 19624))
         self.wrong("PATH has an odd line: halted  0", formats.table,
-                   self.changed("ledger/vcpu.stats", "^ +halted .*", " halted  0"))
+                   self.changed("ledger.stats", "^ +halted .*", " halted  0"))
         self.wrong("PATH does not begin with a ledger", formats.table,
-                   self.changed("ledger/vcpu.stats", "^ +state .*\n", ""))
+                   self.changed("ledger.stats", "^ +state .*\n", ""))
 
 
 class HistogramTest(FormatTest):

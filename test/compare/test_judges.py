@@ -258,6 +258,79 @@ class LeavesTest(JudgeTest):
         self.fails([("leaves.txt", "eax=0x00001347", "eax=0x000011be"), ("leaves-log.txt", "4935", "4542")])
 
 
+class LedgerTest(JudgeTest):
+    judge = fixture = "ledger"
+    phases = (("busy", "guest is its thread's guest time", "L2 sees that most is guest"),
+              ("device", "L2 sees that vmm has its share"), ("shared", "L2 sees that preempted has its share"))
+
+    def names(self):
+        for phase, *more in self.phases:
+            for name in ("the states add up", "wall is the TSC's", "halted is what KVM has waited and polled",
+                         "vmm is what tracing saw outside of KVM_RUN", "preempted is within what the scheduler has",
+                         "preempted is within the guest's steal time", "guest and kvm are on a CPU",
+                         "L2 sees no more than its host", *more):
+                yield f"{phase}: {name}"
+        yield "query-stats has the same"
+
+    def test_all(self):
+        self.passes(*self.names())
+        rows = (self.scratch / "DIR/table.txt").read_text(encoding="utf-8").splitlines()
+        self.assertEqual([row.split()[:3] for row in rows], [
+            ["ms", "wall", "TSC"], ["busy", "1047.9", "1053.5"], ["device", "2819.3", "2829.8"], ["shared", "2515.4", "2508.0"]])
+
+    def breaks(self, name, *changes):
+        """With CHANGES this verdict, at least, is not ok."""
+        lines = self.verdicts(*changes)
+        self.assertTrue([line for line in lines if line.startswith(f"not ok {name}: ")], "\n".join(lines))
+
+    def adds(self, name, file, line, numbers, field=0):
+        """The verdict fails with each of NUMBERS added to a field of a line of FILE."""
+        text = (FIXTURES / "ledger" / file).read_text(encoding="utf-8").splitlines()[line].split()
+        for number in numbers:
+            with self.subTest(name=name, number=number):
+                fields = [*text[:field], str(int(text[field]) + number), *text[field + 1:]]
+                self.breaks(name, (file, "^" + r"\s+".join(map(re.escape, text)) + "$", " ".join(fields)))
+
+    def test_states(self):
+        name = "busy: the states add up"
+        for line in range(1, 9):
+            self.adds(name, "busy-after.stats", line, (-1, 1), field=3)	# the VM
+        self.adds(name, "busy-after.stats", 21, (-1, 1), field=7)	# what userspace took for I/O
+        self.breaks(name, ("busy-after.stats", r"^vcpu0 +blocked.*\n", ""))
+
+    def test_wall(self):
+        for line, number in ((1, 200_000_000), (2, -200_000_000), (3, 200_000_000), (4, -200_000_000)):
+            self.adds("busy: wall is the TSC's", "notes.txt", line, [number])
+        self.breaks("busy: wall is the TSC's", ("notes.txt", r"\A64244/", "64243/"))
+
+    def test_halted(self):
+        self.adds("device: halted is what KVM has waited and polled", "device-after.halted", 0, (-3_000_000, 1_000_000))
+
+    def test_vmm(self):
+        self.adds("device: vmm is what tracing saw outside of KVM_RUN", "notes.txt", 7, (-600_000_000, 600_000_000), field=2)
+
+    def test_preempted(self):
+        self.adds("shared: preempted is within what the scheduler has", "shared-after.thread", 0,
+                  (-300_000_000, 1_000_000_000), field=1)
+        self.adds("shared: preempted is within the guest's steal time", "shared-after.steal", 0, (-20, 20))
+
+    def test_on_cpu(self):
+        self.adds("busy: guest and kvm are on a CPU", "busy-after.thread", 0, (-100_000_000, 200_000_000))
+        self.adds("busy: guest is its thread's guest time", "busy-after.thread", 1, (-20, 40))
+
+    def test_what_l2_sees(self):
+        for state in "guest", "preempted":
+            self.breaks("busy: L2 sees no more than its host", ("busy.csv", rf"\d+(,\d+,,,,{state})$", r"9000000000\1"))
+        self.breaks("busy: L2 sees no more than its host", ("busy.csv", r".*,blocked\n", ""))
+        self.breaks("busy: L2 sees that most is guest", ("busy.csv", r"\d+(,\d+,,,,guest)$", r"30000000\1"))
+        self.breaks("device: L2 sees that vmm has its share", ("device.csv", r"\d+(,\d+,,,,vmm)$", r"30000000\1"))
+        self.breaks("shared: L2 sees that preempted has its share", ("shared.csv", r"\d+(,\d+,,,,preempted)$", r"30000000\1"))
+
+    def test_query_stats(self):
+        for state in "guest", "kvm", "vmm", "halted", "preempted", "blocked", "wall":
+            self.breaks("query-stats has the same", ("query-stats.json", rf'("{state}_cycles", "value": )', r"\g<1>1"))
+
+
 class NestedTest(JudgeTest):
     judge = fixture = "nested"
 
