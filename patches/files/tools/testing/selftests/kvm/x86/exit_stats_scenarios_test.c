@@ -498,6 +498,21 @@ static const char *apicv(void)
 	       "APICv delivers the interrupt without an exit" : NULL;
 }
 
+/* KVM may be built without one, and the VM then has its local APICs only. */
+static const char *no_ioapic(void)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	return __vm_ioctl(main_vcpu->vm, KVM_GET_IRQCHIP, &chip) ?
+	       "KVM has no I/O APIC" : NULL;
+}
+
+/* For MMIO that KVM handles */
+static const char *no_ioapic_or_caching(void)
+{
+	return no_ioapic() ?: no_mmio_caching();
+}
+
 static const char *no_preemption_timer(void)
 {
 	return get_kvm_intel_param_bool("preemption_timer") ?
@@ -595,8 +610,10 @@ static const char *virtual_vmload(void)
 
 static const struct scenario scenarios[] = {
 	BOTH("CPUID", CPUID, CPUID, do_cpuid),
-	BOTH("IN, handled by KVM", IO_INSTRUCTION, IOIO, do_in_kernel),
-	BOTH("OUT, handled by KVM", IO_INSTRUCTION, IOIO, do_out_kernel),
+	BOTH("IN, handled by KVM", IO_INSTRUCTION, IOIO, do_in_kernel,
+	     .missing = no_ioapic),
+	BOTH("OUT, handled by KVM", IO_INSTRUCTION, IOIO, do_out_kernel,
+	     .missing = no_ioapic),
 	BOTH("IN, handled by userspace", IO_INSTRUCTION, IOIO, do_in_user),
 	BOTH("OUT, handled by userspace", IO_INSTRUCTION, IOIO, do_out_user),
 	BOTH("RDMSR", MSR_READ, MSR, do_rdmsr),
@@ -668,7 +685,7 @@ static const struct scenario scenarios[] = {
 	BOTH("MMIO write", EPT_MISCONFIG, NPF, do_mmio_write,
 	     .paging = TDP, .missing = no_mmio_caching),
 	BOTH("MMIO, handled by KVM", EPT_MISCONFIG, NPF, do_mmio_kernel,
-	     .paging = TDP, .missing = no_mmio_caching),
+	     .paging = TDP, .missing = no_ioapic_or_caching),
 	BOTH("fresh pages", EXCEPTION_NMI, EXCP_BASE + PF_VECTOR,
 	     do_fresh_page, .paging = SHADOW, .noisy = true),
 	BOTH("MMIO read", EXCEPTION_NMI, EXCP_BASE + PF_VECTOR,
@@ -676,7 +693,8 @@ static const struct scenario scenarios[] = {
 	BOTH("MMIO write", EXCEPTION_NMI, EXCP_BASE + PF_VECTOR,
 	     do_mmio_write, .paging = SHADOW, .noisy = true),
 	BOTH("MMIO, handled by KVM", EXCEPTION_NMI, EXCP_BASE + PF_VECTOR,
-	     do_mmio_kernel, .paging = SHADOW, .noisy = true),
+	     do_mmio_kernel, .paging = SHADOW, .missing = no_ioapic,
+	     .noisy = true),
 	/* Not intercepted, i.e. must not count anything either. */
 	BOTH("RDTSC, no exit", RDTSC, RDTSC, do_rdtsc, .no_exit = true),
 	BOTH("CLTS, no exit", CR_ACCESS, CR0_SEL_WRITE, do_clts,
