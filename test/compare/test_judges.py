@@ -533,13 +533,14 @@ class ViewsTest(JudgeTest):
 class ToolsTest(JudgeTest):
     judge = fixture = "tools"
     perf = "not ok perf kvm stat counts the same exits, up to the last one: "
+    closes = "perf's time is kvm, vmm, halted, preempted and blocked"
 
     def table(self, *changes):
         self.verdicts(*changes)
         return (self.scratch / "DIR/tools.txt").read_text(encoding="utf-8").splitlines()
 
     def test_tools(self):
-        self.passes("perf kvm stat counts the same exits, up to the last one", "kvm_stat counts as many exits")
+        self.passes("perf kvm stat counts the same exits, up to the last one", "kvm_stat counts as many exits", self.closes)
 
     def test_the_table(self):
         header, *rows = self.table()
@@ -568,7 +569,19 @@ class ToolsTest(JudgeTest):
         self.assertEqual(lines[0], self.perf + "nothing was counted: see DIR")
 
     def test_no_tsc(self):
-        self.fails(("tsc-khz", GONE), "not ok the table of all tools: tsc-khz: No such file or directory")
+        self.fails(("tsc-khz", GONE), *(f"not ok {name}: tsc-khz: No such file or directory"
+                                        for name in (self.closes, "the table of all tools", "the table of perf's time")))
+
+    def test_closing(self):
+        self.verdicts()
+        rows = [row.split() for row in (self.scratch / "DIR/closing.txt").read_text(encoding="utf-8").splitlines()]
+        self.assertIn("io 394 126.8 17.2 94.7 14.9".split(), rows)
+        self.assertEqual([row[0] for row in rows[-4:]], ["halted", "preempted", "blocked", "left"])
+        self.assertAlmostEqual(sum(float(row[-1]) for row in rows[-5:-1]), float(rows[-1][-1]), delta=0.2)
+        for state, cycles in ("halted", 1), ("vmm", 9 * 10**9), ("preempted", 9 * 10**9):
+            lines = self.verdicts(("after.stats", rf"^( +{state} +\d+ +)\d+", rf"\g<1>{cycles}"),
+                                  ("after.stats", r"^( +0x7b.* )\d+$", rf"\g<1>{cycles}" if state == "vmm" else r"\g<0>"))
+            self.assertIn(f"not ok {self.closes}: ", "\n".join(lines))
 
     def copy(self, *changes):
         directory = super().copy(*changes)
@@ -589,7 +602,7 @@ class ToolsTest(JudgeTest):
     def test_vmx(self):
         self.lane = "vmx"
         self.passes("perf kvm stat counts the same exits, up to the last one", "kvm_stat counts the same exits",
-                    "kvm_stat counts as many exits")
+                    "kvm_stat counts as many exits", self.closes)
         self.fails(("kvm_stat.csv", "2228,1530,2,140", "2228,1530,3,139"), "not ok kvm_stat counts the same exits: "
                    "2 exits differ, 0 may: EXTERNAL_INTERRUPT 502, not 503, HLT 12, not 11")
         self.fails(("kvm_stat.csv", "kvm_cpuid", "kvm_exit(X)"), "not ok kvm_stat counts the same exits: "

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Compares what exit_stats, perf kvm stat, kvm_stat and bcc's kvmexit say of the same run of L2, and writes them side by
-side into DIR/tools.txt. Usage: LANE=... judge.py DIR
+side into DIR/tools.txt. DIR/closing.txt has of which states perf's time consists. Usage: LANE=... judge.py DIR
 """
 import collections
 import pathlib
@@ -12,6 +12,8 @@ import formats
 from verdicts import attempt, given_directory, on_svm, require, verdict
 
 FORMAT = "{:<20} {:>10} {:>10} {:>10} {:>10} {:>14} {:>14}\n".format
+CLOSING = "{:<20} {:>10} {:>10} {:>10} {:>10} {:>14}\n".format
+WAITS = "halted", "preempted", "blocked"
 directory, svm = given_directory(), on_svm()
 
 
@@ -61,9 +63,51 @@ def write_table():
                               f"{cycles / exits * 1000 / khz:.2f}", seen.us))
 
 
+def grown(which):
+    """What has been added meanwhile to a dict of pairs, which() of a table: {key: (exits or times, ms)}."""
+    khz = formats.number(directory / "tsc-khz")
+    before, after = (which(formats.table(directory / f"{when}.stats")) for when in ("before", "after"))
+    return {key: (exits - before.get(key, (0, 0))[0], (cycles - before.get(key, (0, 0))[1]) / khz)
+            for key, (exits, cycles) in after.items()}
+
+
+def closing():
+    """{name: (exits that perf has seen, ms of perf, of KVM, of QEMU)}, and {state: ms} of waiting."""
+    kvm = grown(lambda table: {row.name: (row.exits, row.cycles) for row in table.rows.values()})
+    user = grown(lambda table: {table.rows[int(reason, 0)].name: pair for reason, pair in table.user.items()
+                                if reason not in ("-", "total")})
+    rows = {name: (row.exits, row.exits * float(row.us) / 1000, kvm.get(name, (0, 0))[1], user.get(name, (0, 0))[1])
+            for name, row in formats.perf(directory / "perf.txt").items()}
+    states = grown(lambda table: table.ledger)
+    return rows, {state: states[state][1] for state in WAITS}
+
+
+def check_closing():
+    """Left over is the way into the guest, less what the tracepoint costs before it looks at the clock."""
+    rows, waits = closing()
+    perf_ms, known = sum(row[1] for row in rows.values()), sum(row[2] + row[3] for row in rows.values()) + sum(waits.values())
+    require(0.8 * perf_ms <= known <= 1.2 * perf_ms, f"the states have {known:.1f} of {perf_ms:.1f} ms")
+
+
+def write_closing():
+    rows, waits = closing()
+    total = tuple(map(sum, zip(*rows.values())))
+    left = total[1] - total[2] - total[3]
+    with open(directory / "closing.txt", "w", encoding="utf-8") as file:
+        file.write(CLOSING("reason", "exits", "perf ms", "kvm ms", "vmm ms", "the rest ms"))
+        for name, (exits, perf_ms, kvm_ms, user_ms) in [*sorted(rows.items()), ("total", total)]:
+            file.write(CLOSING(name, exits, *(f"{ms:.1f}" for ms in (perf_ms, kvm_ms, user_ms, perf_ms - kvm_ms - user_ms))))
+        for state, ms in waits.items():
+            left -= ms
+            file.write(CLOSING(state, "", "", "", "", f"{-ms:.1f}"))
+        file.write(CLOSING("left over", "", "", "", "", f"{left:.1f}"))
+
+
 # perf counts an exit when the guest is entered again, and before the pause ended the last one was not.
 verdict("perf kvm stat counts the same exits, up to the last one", check_tool, perf, 1)
 if not svm:		# for SVM's exits kvm_stat has names of its own
     verdict("kvm_stat counts the same exits", check_tool, lambda: formats.kvm_exits(kvm_stat()), 0)
 verdict("kvm_stat counts as many exits", check_number)
+verdict("perf's time is kvm, vmm, halted, preempted and blocked", check_closing)
 attempt("the table of all tools", write_table)
+attempt("the table of perf's time", write_closing)
