@@ -28,7 +28,7 @@ kvm_options()
 {
 	local option
 
-	for option in KVM_SMM KVM_HYPERV KVM_XEN KVM_EXIT_STATS; do
+	for option in KVM_IOAPIC KVM_SMM KVM_HYPERV KVM_XEN KVM_EXIT_STATS; do
 		! knows $option || echo CONFIG_$option=y
 	done
 	cat <<-END

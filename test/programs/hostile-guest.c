@@ -40,7 +40,8 @@
 /* The leaves of the statistics are the last of these. */
 #define FIRST_LEAF	(LAST_LEAF & ~0xfu)
 #define LAST_LEAF	KVM_CPUID_EXIT_STATS_TOTAL_EXITS
-#define NR_LEAVES	(LAST_LEAF - KVM_CPUID_EXIT_STATS_VCPU + 1)
+#define LOWEST_LEAF	KVM_CPUID_EXIT_STATS_STATE_VCPU
+#define NR_LEAVES	(LAST_LEAF - LOWEST_LEAF + 1)
 /* Nobody's, far from all others. */
 #define LEAF_CONTROL	0x20000000u
 
@@ -131,6 +132,7 @@ static u32 session;
 static struct {
 	u64 exits, cycles;
 } seen[NR_KNOWN], seen_total;
+static u64 seen_user_cycles, seen_state_cycles[KVM_VCPU_NR_STATES];
 
 struct range {
 	u32 first, last, slot;
@@ -250,6 +252,40 @@ static const char *judge_total_cycles(u64 cycles)
 	return NULL;
 }
 
+/* Userspace completes the OUTs, and nothing else. */
+static const char *judge_user(u32 reason, u64 exits, u64 cycles)
+{
+	if (reason != reason_io())
+		return only(!exits && !cycles, "userspace has completed something");
+	if (exits != nr_io)
+		return "not the number of executed OUTs";
+	if (cycles < seen_user_cycles)
+		return "fewer cycles than before";
+	if (cycles > read_tsc() - start_tsc)
+		return "more cycles than have gone by";
+	seen_user_cycles = cycles;
+	return NULL;
+}
+
+/* The vCPU never halts, and is its VM. */
+static const char *judge_state(u32 state, u64 cycles, u64 times)
+{
+	if (cycles < seen_state_cycles[state])
+		return "fewer cycles than before";
+	if (cycles > read_tsc() - start_tsc)
+		return "more cycles than have gone by";
+	if (state == KVM_VCPU_STATE_WALL && times != 1)
+		return "not one vCPU";
+	if (state == KVM_VCPU_STATE_VMM && (times != nr_io || cycles < seen_user_cycles))
+		return "not what the OUTs have";
+	if (state == KVM_VCPU_STATE_HALTED && (times || cycles))
+		return "halted";
+	if ((state == KVM_VCPU_STATE_GUEST || state == KVM_VCPU_STATE_KVM) && times <= seen_total.exits)
+		return "no more exits than at the read before";
+	seen_state_cycles[state] = cycles;
+	return NULL;
+}
+
 static bool is(const struct read *r, u32 eax, u32 ebx, u32 ecx, u32 edx)
 {
 	return r->eax == eax && r->ebx == ebx && r->ecx == ecx && r->edx == edx;
@@ -265,7 +301,7 @@ static const char *judge_signature(const struct read *r)
 			       KVM_CPUID_EXIT_STATS_SIGNATURE_ECX, KVM_CPUID_EXIT_STATS_SIGNATURE_EDX),
 			    "not the signature");
 	case 1:
-		flags = KVM_CPUID_EXIT_STATS_F_ACTIVE |
+		flags = KVM_CPUID_EXIT_STATS_F_ACTIVE | KVM_CPUID_EXIT_STATS_F_LEDGER |
 			(is_svm ? KVM_CPUID_EXIT_STATS_F_SVM : KVM_CPUID_EXIT_STATS_F_VMX);
 		khz = vm_ioctl(vcpu.fd, KVM_GET_TSC_KHZ, 0);
 		session = session ?: r->edx;
@@ -301,9 +337,19 @@ static const char *judge_reason(const struct read *r)
 	}
 }
 
+static const char *judge_ledger(const struct read *r)
+{
+	u64 low = join(r->eax, r->ebx), high = join(r->ecx, r->edx);
+	bool user = r->eax_in == KVM_CPUID_EXIT_STATS_USER;
+
+	if (user ? !find_range(r->ecx_in) : r->ecx_in >= KVM_VCPU_NR_STATES)
+		return only(is(r, 0, 0, 0, KVM_CPUID_EXIT_STATS_UNDEFINED), "not 0, 0, 0, 0xffffffff");
+	return user ? judge_user(r->ecx_in, low, high) : judge_state(r->ecx_in, low, high);
+}
+
 static bool is_leaf(u32 function)
 {
-	return function >= KVM_CPUID_EXIT_STATS_VCPU && function <= LAST_LEAF;
+	return function >= LOWEST_LEAF && function <= LAST_LEAF;
 }
 
 /* @control: the next read, for a leaf that doesn't exist. */
@@ -324,6 +370,10 @@ static const char *judge(const struct read *r, const struct read *control)
 		return why ?: only(!r->eax && !r->edx, "EAX, EDX not zero");
 	case KVM_CPUID_EXIT_STATS_SIGNATURE:
 		return judge_signature(r);
+	case KVM_CPUID_EXIT_STATS_USER:
+	case KVM_CPUID_EXIT_STATS_STATE_VM:
+	case KVM_CPUID_EXIT_STATS_STATE_VCPU:
+		return judge_ledger(r);
 	default:
 		return judge_reason(r);
 	}
@@ -518,7 +568,7 @@ static void read_random(u64 nr)
 		index = x >> 32;
 		if (x & 1)
 			index >>= (x >> 1) % 32;
-		add_read(KVM_CPUID_EXIT_STATS_VCPU + (x >> 6) % NR_LEAVES, index);
+		add_read(LOWEST_LEAF + (x >> 6) % NR_LEAVES, index);
 	}
 	flush_reads();
 }

@@ -22,7 +22,7 @@ kernel=			# one of them
 options()
 {
 	kvm_options
-	printf 'CONFIG_%s=y\n' PREEMPT DEBUG_KERNEL DEBUG_ENTRY NOINSTR_VALIDATION WERROR KVM_WERROR
+	printf 'CONFIG_%s=y\n' PREEMPT USERFAULTFD DEBUG_KERNEL DEBUG_ENTRY NOINSTR_VALIDATION WERROR KVM_WERROR
 	echo CONFIG_LOG_BUF_SHIFT=20	# dmesg is to hold all since the boot
 	case $kernel in
 	debug)
