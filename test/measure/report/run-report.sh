@@ -47,7 +47,7 @@ rm -rf "$results" "$data"
 
 "$here/write-data.py" "$results" "$data"
 echo "Linux $(kver)" >"$data/kernel"
-for plot in timeline reasons; do
+for plot in timeline reasons states userspace; do
 	(cd "$data" && gnuplot "$here/$plot.gnuplot" >$plot.svg)
 done
 "$here/write-report.py" "$top/Documentation/report/report.rst" "$report" >"$report/report.rst"

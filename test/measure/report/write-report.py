@@ -11,6 +11,8 @@ import re
 import sys
 import textwrap
 
+STATES = "guest kvm vmm halted preempted blocked outside".split()
+NUMBERS = "exits", "cycles", "user_exits", "user_cycles"
 LANES = {"vmx": "kvm_intel in Bochs", "svm": "kvm_amd in QEMU"}
 
 
@@ -29,7 +31,7 @@ class Run:
 
 def read(path):
     with open(path, newline="", encoding="utf-8") as file:
-        return [{**row, "exits": int(row["exits"]), "cycles": int(row["cycles"])} for row in csv.DictReader(file)]
+        return [{**row, **{name: int(row[name]) for name in NUMBERS if name in row}} for row in csv.DictReader(file)]
 
 
 def paragraph(text):
@@ -63,14 +65,23 @@ def phases(run):
                f"{most_frequent(run.of_phase(row['phase']), 3)}")
 
 
+def states(run):
+    yield f"{'phase':14} {'seconds':>7}" + "".join(f"{state:>10}" for state in STATES)
+    for row in run.phases:
+        yield f"{row['phase']:14} {float(row['seconds']):7.1f}" + "".join(f"{float(row[state]):9.1f}%" for state in STATES)
+
+
 def by_reason(rows):
     """As exitstat does it."""
-    exits = sum(row["exits"] for row in rows)
-    cycles = sum(row["cycles"] for row in rows)
-    yield f"{'reason':>6}  {'name':20} {'exits':>9} {'exits%':>7} {'cycles':>12} {'cycles%':>7} {'cycles/exit':>11}"
-    for row in [*rows, {"reason": "total", "name": "", "exits": exits, "cycles": cycles}]:
+    total = {name: sum(row[name] for row in rows) for name in NUMBERS}
+    exits, cycles = total["exits"], total["cycles"]
+    yield (f"{'reason':>6}  {'name':20} {'exits':>9} {'exits%':>7} {'cycles':>12} {'cycles%':>7} {'cycles/exit':>11} "
+           f"{'to-user':>8} {'cycles/user':>11}")
+    for row in [*rows, {"reason": "total", "name": "", **total}]:
+        user = row["user_cycles"] // row["user_exits"] if row["user_exits"] else "-"
         yield (f"{row['reason']:>6}  {row['name']:20} {row['exits']:9} {100 * row['exits'] / exits:7.2f} "
-               f"{row['cycles']:12} {100 * row['cycles'] / cycles:7.2f} {row['cycles'] // row['exits']:11}")
+               f"{row['cycles']:12} {100 * row['cycles'] / cycles:7.2f} {row['cycles'] // row['exits']:11} "
+               f"{row['user_exits']:8} {user:>11}")
 
 
 def names(rows):
@@ -92,6 +103,7 @@ TABLES = {
     "kernel": lambda run: [f"{run.kernel}, {LANES[run.name.split('-')[1]]}"],
     "boot": lambda run: literal(by_reason(run.of_phase("boot"))),
     "phases": lambda run: literal(phases(run)),
+    "states": lambda run: literal(states(run)),
     "reasons": lambda run: literal(by_reason([row for row in run.reasons if row["exits"]])),
     "never-seen": lambda run: paragraph(names(
         [row for row in run.reasons if row["enabled"] == "yes" and not row["exits"]])),
