@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -207,6 +208,65 @@ static void test_computing(void)
 	      change[STATE_GUEST], spent);
 }
 
+static void *run_spinning(void *vcpu)
+{
+	vcpu_run_job(vcpu, guest_spin);
+	return NULL;
+}
+
+/* From one CPU to the other and back while the guest computes. */
+static void move_to_next_cpu(pthread_t thread, const cpu_set_t *all)
+{
+	static int cpu = -1;
+	cpu_set_t one;
+
+	do {
+		cpu = (cpu + 1) % CPU_SETSIZE;
+	} while (!CPU_ISSET(cpu, all));
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	TEST_ASSERT(!pthread_setaffinity_np(thread, sizeof(one), &one),
+		    "pthread_setaffinity_np() failed");
+}
+
+/* A vCPU that moves between CPUs has all of its time all the same. */
+static void test_moved(void)
+{
+	u64 change[NR_STATES], before[2], after[2], wall;
+	struct ledger ledger;
+	pthread_t thread;
+	cpu_set_t all;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	if (CPU_COUNT(&all) < 2) {
+		skip("needs two CPUs");
+		return;
+	}
+
+	vcpu_job(main_vcpu)->nr = 5ull * WAIT_USECS * tsc_khz / 1000;
+	before[0] = rdtsc();
+	read_ledger(main_fd, &ledger);
+	before[1] = rdtsc();
+	pthread_create(&thread, NULL, run_spinning, main_vcpu);
+	do {
+		move_to_next_cpu(thread, &all);
+		usleep(1000);
+	} while (pthread_tryjoin_np(thread, NULL));
+	after[0] = rdtsc();
+	read_change(main_fd, &ledger, change, ~BIT(STATE_HALTED));
+	after[1] = rdtsc();
+
+	wall = change[STATE_WALL];
+	check(after[0] - before[1] <= wall && wall <= after[1] - before[0],
+	      "wall has %lu cycles, should be in %lu..%lu", wall,
+	      after[0] - before[1], after[1] - before[0]);
+	check(change[STATE_PREEMPTED], "not preempted");
+	check(change[STATE_GUEST] > vcpu_job(main_vcpu)->nr / 4,
+	      "%lu of %lu cycles in the guest", change[STATE_GUEST],
+	      vcpu_job(main_vcpu)->nr);
+}
+
 static void guest_user_io(struct guest_job *job)
 {
 	u64 i;
@@ -407,6 +467,43 @@ static void test_idle(void)
 	kvm_vm_free(vm);
 }
 
+static void l2_guest_halt(void)
+{
+	asm volatile("cli; hlt");
+}
+
+/* L1 does not intercept HLT. */
+static void guest_nested_halt(struct guest_job *job)
+{
+	struct svm_test_data *svm = job->data;
+	struct vmx_pages *vmx = job->data;
+
+	if (is_svm) {
+		generic_svm_setup(svm, l2_guest_halt);
+		run_guest(svm->vmcb, svm->vmcb_gpa);
+	} else {
+		GUEST_ASSERT(prepare_for_vmx_operation(vmx));
+		GUEST_ASSERT(load_vmcs(vmx));
+		prepare_vmcs(vmx, l2_guest_halt);
+		GUEST_ASSERT(!vmlaunch());
+	}
+}
+
+/* So is one whose nested guest is idle, if that is not its guest's business. */
+static void test_nested_idle(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+
+	vm = exit_stats_create_nested_vm(&vcpu);
+	if (!vm)
+		return;
+
+	vcpu_job(vcpu)->fn = guest_nested_halt;
+	check_waiting(vcpu);
+	kvm_vm_free(vm);
+}
+
 /* One that waits for its INIT is, too. */
 static void test_uninitialized(void)
 {
@@ -427,11 +524,13 @@ static const struct {
 	{ "sum of the states", test_sum },
 	{ "leaves", test_leaves },
 	{ "computing", test_computing },
+	{ "moved between CPUs", test_moved },
 	{ "userspace completes exits", test_userspace },
 	{ "userspace completes MMIO that crosses a page", test_crossing_mmio },
 	{ "userspace has not completed an exit yet", test_open_userspace },
 	{ "outside of KVM_RUN", test_outside },
 	{ "idle", test_idle },
+	{ "a nested guest is idle", test_nested_idle },
 	{ "uninitialized", test_uninitialized },
 };
 

@@ -553,22 +553,13 @@ static void test_nested(void)
 	struct guest_job *job;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	gva_t data;
 	u64 nr;
 
-	if (!kvm_cpu_has(X86_FEATURE_VMX) && !kvm_cpu_has(X86_FEATURE_SVM)) {
-		skip("nesting is off");
+	vm = exit_stats_create_nested_vm(&vcpu);
+	if (!vm)
 		return;
-	}
-
-	vm = exit_stats_create_vm(1, &vcpu);
-	if (is_svm)
-		vcpu_alloc_svm(vm, &data);
-	else
-		vcpu_alloc_vmx(vm, &data);
 
 	job = vcpu_job(vcpu);
-	job->data = (void *)data;
 	job->nr = 20;
 	vcpu_run_job(vcpu, guest_nested);
 

@@ -207,6 +207,12 @@ void exit_stats_init(void);
 struct kvm_vm *exit_stats_create_vm(u32 nr_vcpus, struct kvm_vcpu *vcpus[]);
 struct kvm_vcpu *exit_stats_add_vcpu(struct kvm_vm *vm, u32 id);
 
+/*
+ * With one vCPU, whose job has what a nested guest needs as its data.  NULL, and
+ * the test is skipped, where nesting is off.
+ */
+struct kvm_vm *exit_stats_create_nested_vm(struct kvm_vcpu **vcpu);
+
 /* Run the vCPU up to its next exit to userspace, which has to be this one. */
 static inline void vcpu_run_until(struct kvm_vcpu *vcpu, u32 exit_reason)
 {

@@ -170,6 +170,26 @@ struct kvm_vcpu *exit_stats_add_vcpu(struct kvm_vm *vm, u32 id)
 	return vcpu;
 }
 
+struct kvm_vm *exit_stats_create_nested_vm(struct kvm_vcpu **vcpu)
+{
+	struct kvm_vm *vm;
+	gva_t data;
+
+	if (!kvm_cpu_has(X86_FEATURE_VMX) && !kvm_cpu_has(X86_FEATURE_SVM)) {
+		skip("nesting is off");
+		return NULL;
+	}
+
+	vm = exit_stats_create_vm(1, vcpu);
+	if (is_svm)
+		vcpu_alloc_svm(vm, &data);
+	else
+		vcpu_alloc_vmx(vm, &data);
+	vcpu_job(*vcpu)->data = (void *)data;
+
+	return vm;
+}
+
 struct guest_job *vcpu_job(struct kvm_vcpu *vcpu)
 {
 	return addr_gva2hva(vcpu->vm, (uintptr_t)&jobs[vcpu->id]);
