@@ -91,7 +91,7 @@ install -m 644 "$here"/l1/{lib.sh,fast-boot} "$lab/l1/lab/"
 install -m 644 "$top/test/lib.sh" "$lab/l1/lab/verdicts.sh"
 install "$here/l1/l2-console" "$lab/l1/bin/l2"
 install -m 644 /usr/share/qemu/qboot.rom "$lab/l1/l2/"
-for module in virt/lib/irqbypass drivers/crypto/ccp/ccp fs/configfs/configfs drivers/block/null_blk/null_blk; do
+for module in virt/lib/irqbypass drivers/crypto/ccp/ccp fs/configfs/configfs drivers/block/null_blk/null_blk arch/x86/kernel/msr; do
 	xz -dcf "$(stock_module $module)" >"$lab/l1/modules/${module##*/}.ko"
 done
 # L2's is not compressed, because the emulator takes a minute to uncompress that of 6.1.
