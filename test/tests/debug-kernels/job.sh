@@ -38,7 +38,7 @@ wait $reader || :
 progress "asking the kernel's checkers"
 case $(uname -r) in
 *-debug)
-	expect "KASAN is on" "lines in dmesg" "$(dmesg | grep -c 'kasan: KernelAddressSanitizer initialized')" -eq 1
+	expect "KASAN is on" "lines in dmesg" "$(dmesg | grep -c 'KernelAddressSanitizer initialized')" -eq 1
 	;;
 esac
 case $(uname -r) in

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# In L1, whose TSC Bochs lets one write, and QEMU does not: L2 is paused, and the TSC set back by a second. What L2's vCPU has spent by then must neither grow nor shrink by
-# it, when it is read and when L2 goes on. Leaves the tables in /out.
+# In L1, whose TSC Bochs lets one write, and QEMU does not: L2 is paused, and the TSC set back by a second. What L2's vCPU
+# has spent by then must neither grow nor shrink by it, when it is read and when L2 goes on. Leaves the tables in /out.
 set -eu
 
 # shellcheck source=test/lab/l1/lib.sh
