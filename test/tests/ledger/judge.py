@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Compares what job.sh left of an L2 with one vCPU: the ledger in debugfs, in QEMU's query-stats and in L2 itself, with the
-TSC and what KVM, the scheduler, tracing and L2's kernel know. Writes DIR/table.txt. Usage: judge.py DIR
+TSC and what KVM, the scheduler, tracing and L2's kernel know. Writes DIR/table.txt. Usage: LANE=... judge.py DIR
 """
 import functools
 import pathlib
@@ -10,12 +10,13 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "compare"))
 import formats
-from verdicts import attempt, given_directory, require, verdict
+from verdicts import attempt, given_directory, on_svm, require, verdict
 
 STATES = "wall guest kvm vmm halted preempted blocked outside".split()
 # What each phase is for: the state that has most of L2's time, or one that has its share, of L2's own command.
-MOST = {"busy": "guest", "idle": "halted", "timer": "halted", "fork": "guest", "paged": "blocked"}
-SHARE = {"device": ("vmm", 0.25), "shared": ("preempted", 0.3), "shared-device": ("vmm", 0.15)}
+MOST = {"busy": "guest", "idle": "halted", "fork": "guest"}
+SHARE = {"timer": ("halted", 0.2), "device": ("vmm", 0.25), "shared": ("preempted", 0.3), "shared-device": ("vmm", 0.15),
+         "paged": ("blocked", 0.2)}
 directory = given_directory()
 
 
@@ -156,10 +157,9 @@ def check_preempted(phase):
 
 
 def check_steal(phase):
-    """L2 reads its ticks a bit before it is paused, and that costs much when its pages are on a disk."""
-    if phase != "paged":
-        check_within("preempted", spent(phase)["preempted"], 0, steal(phase) + 30, "the guest's own steal time")
-        check_within("steal", steal(phase), 0.9 * waited(phase) - 50, 1.1 * waited(phase) + 50, "the scheduler's run_delay")
+    """L2 reads its ticks a bit before it is paused, and has steal time of the kinds that run_delay has, too."""
+    least = steal(phase) / 2 if phase == "shared" else 0
+    check_within("preempted", spent(phase)["preempted"], least, steal(phase) + 100, "the guest's own steal time")
 
 
 def check_on_cpu(phase):
@@ -171,7 +171,9 @@ def check_on_cpu(phase):
 
 
 def check_guest_time(phase):
-    """In ticks, i.e. not exact: worth something only where there are many."""
+    """In ticks, i.e. not exact: worth something only where there are many, and where none is lost, as QEMU's on a busy
+    machine are.
+    """
     check_within("guest", spent(phase)["guest"], 0.75 * guest_time(phase) - 40, 1.25 * guest_time(phase) + 40,
                  "guest time in /proc")
 
@@ -215,7 +217,7 @@ def judge_phase(phase):
     verdict(f"{phase}: preempted is within the guest's steal time", check_steal, phase)
     verdict(f"{phase}: guest and kvm are on a CPU", check_on_cpu, phase)
     verdict(f"{phase}: L2 sees no more than its host", check_seen, phase)
-    if MOST.get(phase) == "guest":
+    if MOST.get(phase) == "guest" and not on_svm():
         verdict(f"{phase}: guest is its thread's guest time", check_guest_time, phase)
     if phase in MOST:
         verdict(f"{phase}: L2 sees that most is {MOST[phase]}", check_most, phase)
