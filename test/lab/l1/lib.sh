@@ -79,7 +79,7 @@ start_qemu()
 	exec qemu -M microvm,x-option-roms=off,pit=on,pic=on,rtc=on,isa-serial=on,acpi=$l2_acpi \
 		-accel kvm -cpu host -m $l2_memory -L /l2 -nodefaults -no-user-config -nographic -no-reboot \
 		-kernel /l2/vmlinux -initrd "/tmp/$l2_name-initrd" \
-		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=t nokaslr nopti edd=off mce=off $(grep -v '^#' /lab/fast-boot) $args" $l2_qemu_args "$@"
+		-append "console=ttyS0 tsc=reliable no_timer_check nowatchdog panic=-1 reboot=t nokaslr nopti edd=off mce=off $(grep -v '^#' /lab/fast-boot) $args" $l2_qemu_args "$@"
 }
 
 # start_l2: starts L2. Sets l2_pid. L2's console goes to /out/$l2_name-console.log.
