@@ -581,8 +581,8 @@ class ToolsTest(JudgeTest):
         self.verdicts()
         rows = [row.split() for row in (self.scratch / "DIR/closing.txt").read_text(encoding="utf-8").splitlines()]
         self.assertIn("io 394 126.8 17.2 94.7 14.9".split(), rows)
-        self.assertEqual([row[0] for row in rows[-4:]], ["halted", "preempted", "blocked", "left"])
-        self.assertAlmostEqual(sum(float(row[-1]) for row in rows[-5:-1]), float(rows[-1][-1]), delta=0.2)
+        self.assertEqual([row[0] for row in rows[-5:]], ["halted", "preempted", "blocked", "left", "as"])
+        self.assertAlmostEqual(sum(float(row[-1]) for row in rows[-6:-2]), float(rows[-2][-1]), delta=0.2)
         for state, cycles in ("halted", 1), ("vmm", 9 * 10**9), ("preempted", 9 * 10**9):
             lines = self.verdicts(("after.stats", rf"^( +{state} +\d+ +)\d+", rf"\g<1>{cycles}"),
                                   ("after.stats", r"^( +0x7b.* )\d+$", rf"\g<1>{cycles}" if state == "vmm" else r"\g<0>"))
