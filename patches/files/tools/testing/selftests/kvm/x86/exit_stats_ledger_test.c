@@ -382,17 +382,24 @@ static void test_open_userspace(void)
 }
 
 /* A vCPU that isn't run, and has nothing to be completed */
+static void check_outside(int fd, struct ledger *ledger)
+{
+	u64 change[NR_STATES];
+
+	read_ledger(fd, ledger);
+	usleep(WAIT_USECS);
+	read_change(fd, ledger, change, BIT(STATE_OUTSIDE));
+	check(change[STATE_OUTSIDE] > WAIT_CYCLES, "%lu cycles outside",
+	      change[STATE_OUTSIDE]);
+}
+
 static void test_outside(void)
 {
 	u64 change[NR_STATES];
 	struct ledger ledger;
 
 	run_nothing(main_vcpu);
-	read_ledger(main_fd, &ledger);
-	usleep(WAIT_USECS);
-	read_change(main_fd, &ledger, change, BIT(STATE_OUTSIDE));
-	check(change[STATE_OUTSIDE] > WAIT_CYCLES, "%lu cycles",
-	      change[STATE_OUTSIDE]);
+	check_outside(main_fd, &ledger);
 
 	run_nothing(main_vcpu);
 	read_change(main_fd, &ledger, change, BIT(STATE_OUTSIDE) |
@@ -446,11 +453,7 @@ static void check_waiting(struct kvm_vcpu *vcpu)
 	check((long)error == EINTR || (long)error == EAGAIN,
 	      "KVM_RUN ends with '%s'", strerror((long)error));
 
-	read_ledger(fd, &ledger);
-	usleep(WAIT_USECS);
-	read_change(fd, &ledger, change, BIT(STATE_OUTSIDE));
-	check(change[STATE_OUTSIDE] > WAIT_CYCLES, "%lu cycles outside",
-	      change[STATE_OUTSIDE]);
+	check_outside(fd, &ledger);
 
 	close(fd);
 }
